@@ -1,0 +1,1 @@
+//! Rust client of a Factum server, and of a KurrentDB

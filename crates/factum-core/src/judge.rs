@@ -1,0 +1,273 @@
+//! The one order in which every store of ours judges an append: valid → replay → tombstone →
+//! checks → tracking → write.
+//!
+//! Pure: a store lends a [`View`] of its state and carries out the [`Plan`]. Apart from the stores,
+//! so that memory, the embedded engine and SQLite cannot differ in what they accept.
+
+mod change;
+mod replay;
+mod validate;
+
+pub use change::judge_change;
+pub use validate::{validate, validate_query};
+
+use crate::{
+    Append, AppendError, Check, EventData, Expected, Found, Position, Query, Receipt, Revision,
+    StreamMetadata, StreamName, StreamState, Tracking, Written, system,
+};
+use bytes::Bytes;
+use std::{collections::HashMap, sync::Arc};
+use uuid::Uuid;
+
+/// What is known of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct StreamHead {
+    /// The revision of its last event, a tombstone included.
+    pub last: Option<Revision>,
+    /// Its last event is a tombstone.
+    pub tombstoned: bool,
+    /// Its metadata.
+    pub metadata: Arc<StreamMetadata>,
+}
+
+impl StreamHead {
+    /// What the stream is.
+    #[must_use]
+    pub fn state(&self) -> StreamState {
+        match self.last {
+            _ if self.tombstoned => StreamState::Tombstoned,
+            None => StreamState::Absent,
+            Some(last) if self.metadata.is_deleted() => StreamState::Deleted { last },
+            Some(last) => StreamState::Live { last },
+        }
+    }
+
+    /// The revision of the next event.
+    #[must_use]
+    pub fn next(&self) -> Revision {
+        Revision(self.last.map_or(0, |last| last.0 + 1))
+    }
+}
+
+/// Where an event with a given id stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FoundAt {
+    /// In the store.
+    pub position: Position,
+    /// In its stream.
+    pub revision: Revision,
+}
+
+/// The state that an append is judged against: all appends before it, durable or not yet.
+pub trait View {
+    /// What reading that state may fail with.
+    type Error;
+
+    /// The position of the last event.
+    fn head(&self) -> Position;
+
+    /// The head of a stream.
+    fn stream(&mut self, stream: &StreamName) -> Result<StreamHead, Self::Error>;
+
+    /// Where the stream has an event with this id; at revision `hint`, if there too.
+    fn find(
+        &mut self,
+        stream: &StreamName,
+        id: Uuid,
+        hint: Option<Revision>,
+    ) -> Result<Option<FoundAt>, Self::Error>;
+
+    /// The first event that matches, after a position.
+    fn first_match(
+        &mut self,
+        query: &Query,
+        after: Position,
+    ) -> Result<Option<Position>, Self::Error>;
+
+    /// The tracked position of a source.
+    fn tracked(&mut self, source: &str) -> Result<Option<u64>, Self::Error>;
+
+    /// A new id, for an event of the system.
+    fn new_id(&mut self) -> Uuid;
+}
+
+/// Why there is no verdict that writes.
+#[derive(Debug)]
+pub enum Refusal<E> {
+    /// The append is refused.
+    Append(AppendError),
+    /// The state could not be read.
+    View(E),
+}
+
+impl<E> From<AppendError> for Refusal<E> {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
+    }
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It was done before, or has nothing to write: this is the answer.
+    Answer(Receipt),
+    /// Write this.
+    Write(Plan),
+}
+
+/// Events with their revisions, in order; those of the system come first.
+#[derive(Debug)]
+pub struct Plan {
+    /// What to write. Positions follow from the order.
+    pub events: Vec<Planned>,
+    /// Commits with the events.
+    pub tracking: Option<Tracking>,
+    streams: Vec<Written>,
+}
+
+/// One event to write.
+#[derive(Debug)]
+pub struct Planned {
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its revision.
+    pub revision: Revision,
+    /// The event.
+    pub event: EventData,
+}
+
+impl Plan {
+    /// The receipt, once it is known where the last event stands.
+    #[must_use]
+    pub fn receipt(&self, position: Position) -> Receipt {
+        Receipt { position, streams: self.streams.clone(), replayed: false }
+    }
+}
+
+/// Judges a valid append ([`validate`] comes first).
+pub fn judge<V: View>(append: Append, view: &mut V) -> Result<Verdict, Refusal<V::Error>> {
+    let mut heads = Heads::default();
+    if let Some(receipt) = replay::replayed(&append, view, &mut heads)? {
+        return Ok(Verdict::Answer(receipt));
+    }
+    for (stream, _) in &append.events {
+        if heads.get(view, stream)?.tombstoned {
+            return Err(AppendError::Tombstoned { stream: stream.clone() }.into());
+        }
+    }
+    for (index, check) in append.checks.iter().enumerate() {
+        if let Some(found) = failing(check, view, &mut heads)? {
+            return Err(AppendError::Conflict { index, found }.into());
+        }
+    }
+    if let Some(tracking) = &append.tracking {
+        let stored = view.tracked(&tracking.source).map_err(Refusal::View)?;
+        if let Some(stored) = stored.filter(|stored| *stored >= tracking.position) {
+            let source_name = tracking.source.clone();
+            return Err(AppendError::Tracked { source_name, stored }.into());
+        }
+    }
+    plan(append, view, &mut heads).map(Verdict::Write)
+}
+
+/// The heads of the streams of one append, each looked up once.
+#[derive(Default)]
+struct Heads(HashMap<StreamName, StreamHead>);
+
+impl Heads {
+    fn get<V: View>(
+        &mut self,
+        view: &mut V,
+        stream: &StreamName,
+    ) -> Result<&mut StreamHead, Refusal<V::Error>> {
+        if !self.0.contains_key(stream) {
+            let head = view.stream(stream).map_err(Refusal::View)?;
+            self.0.insert(stream.clone(), head);
+        }
+        Ok(self.0.get_mut(stream).expect("it was inserted above"))
+    }
+}
+
+/// What a check found, if it does not hold.
+fn failing<V: View>(
+    check: &Check,
+    view: &mut V,
+    heads: &mut Heads,
+) -> Result<Option<Found>, Refusal<V::Error>> {
+    Ok(match check {
+        Check::Stream { stream, expected } => {
+            let state = heads.get(view, stream)?.state();
+            (!holds(*expected, state)).then_some(Found::Stream(state))
+        }
+        Check::NoMatch { query, after } => {
+            view.first_match(query, *after).map_err(Refusal::View)?.map(Found::Match)
+        }
+    })
+}
+
+fn holds(expected: Expected, state: StreamState) -> bool {
+    match (expected, state) {
+        (Expected::NoStream, StreamState::Absent | StreamState::Deleted { .. })
+        | (Expected::Exists, StreamState::Live { .. }) => true,
+        (Expected::At(at), StreamState::Live { last } | StreamState::Deleted { last }) => {
+            at == last
+        }
+        _ => false,
+    }
+}
+
+fn plan<V: View>(
+    append: Append,
+    view: &mut V,
+    heads: &mut Heads,
+) -> Result<Plan, Refusal<V::Error>> {
+    let mut events = reopening(&append, view, heads)?;
+    events.reserve(append.events.len());
+    let mut streams: Vec<Written> = Vec::new();
+    let mut listed: HashMap<StreamName, usize> = HashMap::new();
+    for (stream, event) in append.events {
+        let head = heads.get(view, &stream)?;
+        let revision = head.next();
+        head.last = Some(revision);
+        let index = *listed.entry(stream.clone()).or_insert(streams.len());
+        match streams.get_mut(index) {
+            Some(written) => written.last = revision,
+            None => {
+                let stream = stream.clone();
+                streams.push(Written { stream, first: revision, last: revision });
+            }
+        }
+        events.push(Planned { stream, revision, event });
+    }
+    Ok(Plan { events, tracking: append.tracking, streams })
+}
+
+/// The events of the system that let deleted streams go on: each sets `$tb` to the revision at
+/// which its stream does. They come first, so that a receipt's position is the caller's last event.
+fn reopening<V: View>(
+    append: &Append,
+    view: &mut V,
+    heads: &mut Heads,
+) -> Result<Vec<Planned>, Refusal<V::Error>> {
+    let mut events = Vec::new();
+    for (stream, _) in &append.events {
+        let head = heads.get(view, stream)?;
+        if !head.metadata.is_deleted() {
+            continue;
+        }
+        let metadata = head.metadata.reopened(head.next());
+        let event = metadata_event(&metadata, view.new_id());
+        head.metadata = Arc::new(metadata);
+        let target = stream.metadata_stream();
+        let head = heads.get(view, &target)?;
+        let revision = head.next();
+        head.last = Some(revision);
+        events.push(Planned { stream: target, revision, event });
+    }
+    Ok(events)
+}
+
+fn metadata_event(metadata: &StreamMetadata, id: Uuid) -> EventData {
+    let name = crate::EventType::trusted(system::METADATA.into());
+    EventData::new(id, name, Bytes::from(metadata.to_json()))
+}

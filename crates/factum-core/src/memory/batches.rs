@@ -1,0 +1,172 @@
+//! Reads and subscriptions of the in-memory store: a cursor, and nothing else held.
+
+use super::{MemoryStore, state::State};
+use crate::{
+    AsOf, Batch, Direction, Position, Read, ReadError, RecordedEvent, Select, Subscribe, Timestamp,
+};
+use futures_core::Stream;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// Events in one batch: few, so that tests with few events see several batches.
+const BATCH_EVENTS_MAX: usize = 16;
+
+/// What is left to deliver.
+#[derive(Debug)]
+pub(super) struct Selection {
+    select: Select,
+    direction: Direction,
+    occurred_by: Option<Timestamp>,
+    /// Nothing past this position; `None` follows the head for ever.
+    until: Option<Position>,
+    left: u64,
+    /// The next place to look at: a revision of a stream, a position of a query. Forwards from
+    /// here on, backwards from the place before.
+    at: u64,
+}
+
+impl Selection {
+    pub(super) fn of_read(read: Read, state: &State) -> Self {
+        let first = u64::from(matches!(read.select, Select::Query(_)));
+        let at = match (read.direction, read.from) {
+            (Direction::Forward, from) => from.unwrap_or(first),
+            (Direction::Backward, from) => from.map_or(u64::MAX, |from| from.saturating_add(1)),
+        };
+        let head = state.head();
+        let until = match read.as_of {
+            AsOf::Position(position) => position.min(head),
+            AsOf::Recorded(moment) => {
+                let later = state.log.iter().find(|event| event.recorded_at() > moment);
+                later.map_or(head, |event| Position(event.position().0 - 1))
+            }
+            AsOf::Now | AsOf::Occurred(_) => head,
+        };
+        Self {
+            select: read.select,
+            direction: read.direction,
+            occurred_by: match read.as_of {
+                AsOf::Occurred(moment) => Some(moment),
+                _ => None,
+            },
+            until: Some(until),
+            left: read.limit.unwrap_or(u64::MAX),
+            at,
+        }
+    }
+
+    pub(super) fn of_subscription(subscribe: Subscribe) -> Self {
+        let first = u64::from(matches!(subscribe.select, Select::Query(_)));
+        Self {
+            at: subscribe.after.map_or(first, |after| after.saturating_add(1)),
+            select: subscribe.select,
+            direction: Direction::Forward,
+            occurred_by: None,
+            until: None,
+            left: u64::MAX,
+        }
+    }
+
+    /// The places that there are, first and one past the last.
+    fn places(&self, state: &State) -> (u64, u64) {
+        match &self.select {
+            Select::Stream(stream) => {
+                (0, state.streams.get(stream).map_or(0, |positions| positions.len() as u64))
+            }
+            Select::Query(_) => (1, state.head().0 + 1),
+        }
+    }
+
+    fn selected<'s>(&self, state: &'s State, place: u64) -> Option<&'s RecordedEvent> {
+        let event = match &self.select {
+            Select::Stream(stream) => {
+                let event = state.in_stream(stream, place)?;
+                is_visible(state, event).then_some(event)
+            }
+            Select::Query(query) => state.at(Position(place)).filter(|event| query.matches(*event)),
+        };
+        event.filter(|event| {
+            self.until.is_none_or(|until| event.position() <= until)
+                && self.occurred_by.is_none_or(|moment| event.occurred_at() <= moment)
+        })
+    }
+
+    fn next<'s>(&self, state: &'s State) -> Option<(u64, &'s RecordedEvent)> {
+        let (first, end) = self.places(state);
+        let pick = |place| self.selected(state, place).map(|event| (place, event));
+        match self.direction {
+            Direction::Forward => (self.at.max(first)..end).find_map(pick),
+            Direction::Backward => (first..self.at.min(end)).rev().find_map(pick),
+        }
+    }
+
+    fn batch(&mut self, state: &State) -> Batch {
+        let mut events = Vec::new();
+        while events.len() < BATCH_EVENTS_MAX.min(usize::try_from(self.left).unwrap_or(usize::MAX))
+            && let Some((place, event)) = self.next(state)
+        {
+            events.push(event.clone());
+            self.at = match self.direction {
+                Direction::Forward => place + 1,
+                Direction::Backward => place,
+            };
+        }
+        self.left -= events.len() as u64;
+        let caught_up = self.left == 0 || self.next(state).is_none();
+        let end = match self.direction {
+            Direction::Forward => self.until.unwrap_or(state.head()),
+            Direction::Backward => Position::START,
+        };
+        let last = events.last().map(RecordedEvent::position);
+        let through = if caught_up && self.left > 0 { end } else { last.unwrap_or(end) };
+        Batch { events, through, caught_up }
+    }
+}
+
+/// Whether metadata lets a stream's event be seen in a read of its stream.
+fn is_visible(state: &State, event: &RecordedEvent) -> bool {
+    let head = state.stream_head(event.stream());
+    let Some(last) = head.last.filter(|_| !head.tombstoned) else {
+        return false;
+    };
+    event.revision() >= head.metadata.first_visible(last)
+        && !head.metadata.is_expired(event.recorded_at(), state.now())
+}
+
+/// Batches of a [`MemoryStore`]. A slow consumer is a cursor: it costs nobody anything.
+#[derive(Debug)]
+pub struct MemoryBatches {
+    store: MemoryStore,
+    selection: Selection,
+    /// The consumer was told that it has caught up with this head.
+    told: Option<Position>,
+    done: bool,
+}
+
+impl MemoryBatches {
+    pub(super) fn new(store: MemoryStore, selection: Selection) -> Self {
+        Self { store, selection, told: None, done: false }
+    }
+}
+
+impl Stream for MemoryBatches {
+    type Item = Result<Batch, ReadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.done {
+            return Poll::Ready(None);
+        }
+        let mut state = this.store.lock();
+        let is_live = this.selection.until.is_none();
+        if is_live && this.told == Some(state.head()) {
+            state.waiting.push(context.waker().clone());
+            return Poll::Pending;
+        }
+        let batch = this.selection.batch(&state);
+        this.told = batch.caught_up.then_some(state.head());
+        this.done = !is_live && batch.caught_up;
+        Poll::Ready(Some(Ok(batch)))
+    }
+}

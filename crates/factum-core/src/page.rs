@@ -1,0 +1,228 @@
+//! A page of stored events: one block of bytes, the names in use, and a slot for each event.
+//!
+//! Apart from `event.rs`, because stores build pages and users only see events. An event handed out
+//! is (page, index): no copy of its payload, no allocation of its own.
+
+use crate::{
+    ContentType, EventData, EventType, Position, RecordedEvent, Revision, StreamName, Tag,
+    Timestamp,
+};
+use bytes::Bytes;
+use std::{ops::Range, sync::Arc};
+use uuid::Uuid;
+
+/// The most payload a store puts in one page, in bytes, unless a single event is larger.
+pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Events that were read together.
+#[derive(Debug)]
+pub struct Page {
+    bytes: Bytes,
+    streams: Vec<StreamName>,
+    event_types: Vec<EventType>,
+    tags: Vec<Tag>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: Uuid,
+    pub(crate) position: Position,
+    pub(crate) revision: Revision,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) occurred_at: Option<Timestamp>,
+    stream: u32,
+    event_type: u32,
+    pub(crate) content_type: ContentType,
+    pub(crate) tags: Range<u32>,
+    pub(crate) data: Range<u32>,
+    pub(crate) metadata: Range<u32>,
+}
+
+const IN_RANGE: &str = "a page's builder checked the slot's ranges";
+
+impl Page {
+    pub(crate) fn slot(&self, index: u32) -> &Slot {
+        self.slots.get(index as usize).expect(IN_RANGE)
+    }
+
+    pub(crate) fn stream(&self, slot: &Slot) -> &StreamName {
+        self.streams.get(slot.stream as usize).expect(IN_RANGE)
+    }
+
+    pub(crate) fn event_type(&self, slot: &Slot) -> &EventType {
+        self.event_types.get(slot.event_type as usize).expect(IN_RANGE)
+    }
+
+    pub(crate) fn tags(&self, range: &Range<u32>) -> &[Tag] {
+        self.tags.get(range.start as usize..range.end as usize).expect(IN_RANGE)
+    }
+
+    pub(crate) fn bytes(&self, range: &Range<u32>) -> &[u8] {
+        self.bytes.get(range.start as usize..range.end as usize).expect(IN_RANGE)
+    }
+
+    pub(crate) fn shared(&self, range: &Range<u32>) -> Bytes {
+        self.bytes.slice(range.start as usize..range.end as usize)
+    }
+}
+
+/// Where an event stands: what the store adds to what its writer gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The stream it is in.
+    pub stream: StreamName,
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// Its place in the store.
+    pub position: Position,
+    /// When the store recorded it.
+    pub recorded_at: Timestamp,
+}
+
+/// What is known of an event whose payload is in the builder's block already.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it stands.
+    pub place: Place,
+    /// The event's id.
+    pub id: Uuid,
+    /// What happened.
+    pub event_type: EventType,
+    /// What the data is.
+    pub content_type: ContentType,
+    /// When it happened, if its writer said so.
+    pub occurred_at: Option<Timestamp>,
+    /// Where its data lies in the block, in bytes.
+    pub data: Range<usize>,
+    /// Where its metadata lies in the block, in bytes.
+    pub metadata: Range<usize>,
+}
+
+/// Builds a [`Page`]: payloads go into the block, then events are pushed in the order of reading.
+///
+/// ```
+/// use factum_core::{EventData, EventType, Position, Revision, StreamName, Timestamp, Uuid, page};
+/// let mut builder = page::PageBuilder::default();
+/// let place = page::Place {
+///     stream: StreamName::new("order-1")?,
+///     revision: Revision(0),
+///     position: Position(1),
+///     recorded_at: Timestamp(0),
+/// };
+/// builder.push_data(place, &EventData::new(Uuid::from_u128(1), EventType::new("placed")?, "{}"));
+/// let events = builder.build();
+/// assert_eq!(events[0].data(), b"{}");
+/// # Ok::<(), factum_core::InvalidName>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct PageBuilder {
+    block: Vec<u8>,
+    streams: Vec<StreamName>,
+    event_types: Vec<EventType>,
+    tags: Vec<Tag>,
+    slots: Vec<Slot>,
+}
+
+impl PageBuilder {
+    /// The block that payloads are put into.
+    pub fn block(&mut self) -> &mut Vec<u8> {
+        &mut self.block
+    }
+
+    /// Bytes in the block so far.
+    #[must_use]
+    pub fn block_len(&self) -> usize {
+        self.block.len()
+    }
+
+    /// Events so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is no event yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Adds an event whose payload is in the block.
+    ///
+    /// # Panics
+    /// If a range lies outside of the block as it is now, or the block is past 4 GiB.
+    pub fn push<'a>(&mut self, entry: Entry, tags: impl IntoIterator<Item = &'a Tag>) {
+        assert!(entry.data.end <= self.block.len() && entry.metadata.end <= self.block.len());
+        let first_tag = self.tags.len();
+        self.tags.extend(tags.into_iter().cloned());
+        let slot = Slot {
+            id: entry.id,
+            position: entry.place.position,
+            revision: entry.place.revision,
+            recorded_at: entry.place.recorded_at,
+            occurred_at: entry.occurred_at,
+            stream: intern(&mut self.streams, entry.place.stream, StreamName::ptr_eq),
+            event_type: intern(&mut self.event_types, entry.event_type, EventType::ptr_eq),
+            content_type: entry.content_type,
+            tags: narrow(first_tag..self.tags.len()),
+            data: narrow(entry.data),
+            metadata: narrow(entry.metadata),
+        };
+        self.slots.push(slot);
+    }
+
+    /// Adds an event with its payload.
+    pub fn push_data(&mut self, place: Place, event: &EventData) {
+        let entry = Entry {
+            place,
+            id: event.id,
+            event_type: event.event_type.clone(),
+            content_type: event.content_type,
+            occurred_at: event.occurred_at,
+            data: self.copy(&event.data),
+            metadata: self.copy(&event.metadata),
+        };
+        self.push(entry, &event.tags);
+    }
+
+    /// Copies bytes into the block; where they lie now.
+    pub fn copy(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.block.len();
+        self.block.extend_from_slice(bytes);
+        start..self.block.len()
+    }
+
+    /// The events, in the order in which they were pushed.
+    #[must_use]
+    pub fn build(self) -> Vec<RecordedEvent> {
+        let count = u32::try_from(self.slots.len()).expect("a page's events are few");
+        let page = Arc::new(Page {
+            bytes: self.block.into(),
+            streams: self.streams,
+            event_types: self.event_types,
+            tags: self.tags,
+            slots: self.slots,
+        });
+        (0..count).map(|index| RecordedEvent { page: page.clone(), index }).collect()
+    }
+}
+
+/// How many of the latest names are compared before a name is listed again. A name listed twice
+/// costs 16 bytes; searching all of them would cost a page of distinct streams its square.
+const INTERN_WINDOW: usize = 8;
+
+fn intern<N>(names: &mut Vec<N>, name: N, same: impl Fn(&N, &N) -> bool) -> u32 {
+    let from = names.len().saturating_sub(INTERN_WINDOW);
+    let known = names.iter().skip(from).position(|known| same(known, &name));
+    let index = known.map_or(names.len(), |offset| from + offset);
+    if index == names.len() {
+        names.push(name);
+    }
+    u32::try_from(index).expect("a page's names are few")
+}
+
+fn narrow(range: Range<usize>) -> Range<u32> {
+    let narrow = |n: usize| u32::try_from(n).expect("a page is smaller than 4 GiB");
+    narrow(range.start)..narrow(range.end)
+}

@@ -1,0 +1,1 @@
+//! Factum's embedded engine: an append-only log with an inverted index

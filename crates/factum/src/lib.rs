@@ -1,0 +1,1 @@
+//! Factum: an event-native platform. The facade: open a store by URL

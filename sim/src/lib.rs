@@ -1,0 +1,1 @@
+//! Simulated parts for the reliability programme.
