@@ -193,9 +193,9 @@ pub mod append_stream_response {
 /// What an append wrote.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Receipt {
-    /// Of its last event; unset where it only tracked.
-    #[prost(uint64, optional, tag = "1")]
-    pub position: ::core::option::Option<u64>,
+    /// Of its last event; where nothing was written, the head at that moment.
+    #[prost(uint64, tag = "1")]
+    pub position: u64,
     #[prost(message, repeated, tag = "2")]
     pub streams: ::prost::alloc::vec::Vec<receipt::Written>,
     /// The events were there already; this is the first receipt.
@@ -406,6 +406,7 @@ pub struct TrackedResponse {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CapabilitiesRequest {}
+/// What the store can do, and the largest that it takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CapabilitiesResponse {
     /// Positions have no gaps.
@@ -414,40 +415,66 @@ pub struct CapabilitiesResponse {
     #[prost(bool, tag = "2")]
     pub query_checks: bool,
     #[prost(bool, tag = "3")]
-    pub multi_stream: bool,
+    pub queries: bool,
     #[prost(bool, tag = "4")]
-    pub tracking: bool,
+    pub multi_stream: bool,
     #[prost(bool, tag = "5")]
     pub tags: bool,
     #[prost(bool, tag = "6")]
+    pub tracking: bool,
+    #[prost(bool, tag = "7")]
     pub as_of: bool,
-    /// How many events the store remembers for idempotent appends without a number or a query; unset:
-    /// all.
-    #[prost(uint64, optional, tag = "7")]
+    #[prost(bool, tag = "8")]
+    pub occurred_at: bool,
+    /// In how many of the latest events a retry without a number or a query is recognised; unset: all.
+    #[prost(uint64, optional, tag = "9")]
     pub replay_window: ::core::option::Option<u64>,
-    #[prost(uint64, tag = "8")]
-    pub events_max: u64,
-    #[prost(uint64, tag = "9")]
-    pub event_bytes_max: u64,
-    #[prost(uint64, tag = "10")]
+    #[prost(message, optional, tag = "10")]
+    pub limits: ::core::option::Option<Limits>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Limits {
+    #[prost(uint64, tag = "1")]
+    pub append_events_max: u64,
+    #[prost(uint64, tag = "2")]
     pub append_bytes_max: u64,
+    #[prost(uint64, tag = "3")]
+    pub event_bytes_max: u64,
+    #[prost(uint64, tag = "4")]
+    pub metadata_bytes_max: u64,
+    #[prost(uint64, tag = "5")]
+    pub tags_max: u64,
+    #[prost(uint64, tag = "6")]
+    pub checks_max: u64,
+    #[prost(uint64, tag = "7")]
+    pub query_items_max: u64,
+    #[prost(uint64, tag = "8")]
+    pub query_terms_max: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatisticsRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatisticsResponse {
+    /// Of the server.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
-    #[prost(sfixed64, tag = "2")]
-    pub started_at_ns: i64,
-    #[prost(uint64, tag = "3")]
-    pub head: u64,
-    /// Figures by name, as `/metrics` tells them.
-    #[prost(btree_map = "string, uint64", tag = "4")]
-    pub counters: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        u64,
-    >,
+    /// The store's and the server's numbers.
+    #[prost(message, repeated, tag = "2")]
+    pub statistics: ::prost::alloc::vec::Vec<Statistic>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Statistic {
+    /// Lower case, the unit last.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(double, tag = "2")]
+    pub value: f64,
+    /// One sentence.
+    #[prost(string, tag = "3")]
+    pub help: ::prost::alloc::string::String,
+    /// It only ever grows while the store is open.
+    #[prost(bool, tag = "4")]
+    pub counter: bool,
 }
 /// Why an append, a change or a read was refused. Unset means an error that this client is too old
 /// to know: the status says more.
@@ -497,28 +524,24 @@ pub mod error {
         pub at: u64,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-    pub struct Invalid {
-        #[prost(string, tag = "1")]
-        pub why: ::prost::alloc::string::String,
-    }
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct TooLarge {
         #[prost(string, tag = "1")]
         pub what: ::prost::alloc::string::String,
         #[prost(uint64, tag = "2")]
-        pub limit: u64,
+        pub actual: u64,
         #[prost(uint64, tag = "3")]
-        pub found: u64,
+        pub limit: u64,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Unsupported {
         #[prost(string, tag = "1")]
         pub what: ::prost::alloc::string::String,
     }
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-    pub struct Overloaded {}
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-    pub struct Unknown {}
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Unknown {
+        #[prost(string, tag = "1")]
+        pub why: ::prost::alloc::string::String,
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct ReadOnly {
         #[prost(string, tag = "1")]
@@ -529,8 +552,11 @@ pub mod error {
         #[prost(string, tag = "1")]
         pub what: ::prost::alloc::string::String,
     }
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-    pub struct Closed {}
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Unavailable {
+        #[prost(string, tag = "1")]
+        pub why: ::prost::alloc::string::String,
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Error {
         /// A check does not hold: read again, decide again.
@@ -547,28 +573,113 @@ pub mod error {
         IdReused(IdReused),
         /// The request is wrong.
         #[prost(message, tag = "5")]
-        Invalid(Invalid),
+        Invalid(super::Invalid),
         /// Over a limit.
         #[prost(message, tag = "6")]
         TooLarge(TooLarge),
         /// Not with this store.
         #[prost(message, tag = "7")]
         Unsupported(Unsupported),
-        /// Nothing was written: try again later.
+        /// Too much at once; nothing was written: try again later.
         #[prost(message, tag = "8")]
-        Overloaded(Overloaded),
+        Overloaded(super::Unit),
         /// It may have been written: try again with the same ids.
         #[prost(message, tag = "9")]
         Unknown(Unknown),
-        /// The store no longer takes writes.
+        /// The store takes no writes any more.
         #[prost(message, tag = "10")]
         ReadOnly(ReadOnly),
         /// What was to be read is damaged.
         #[prost(message, tag = "11")]
         Damaged(Damaged),
-        /// The store is being closed.
+        /// The store is closed or out of reach; nothing was written.
         #[prost(message, tag = "12")]
-        Closed(Closed),
+        Unavailable(Unavailable),
+    }
+}
+/// What is wrong with a request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Invalid {
+    #[prost(oneof = "invalid::Invalid", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    pub invalid: ::core::option::Option<invalid::Invalid>,
+}
+/// Nested message and enum types in `Invalid`.
+pub mod invalid {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct DuplicateId {
+        #[prost(bytes = "bytes", tag = "1")]
+        pub id: ::prost::bytes::Bytes,
+        #[prost(string, tag = "2")]
+        pub stream: ::prost::alloc::string::String,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct MetadataType {
+        #[prost(string, tag = "1")]
+        pub stream: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub event_type: ::prost::alloc::string::String,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Invalid {
+        /// What the protocol itself does not allow: a field that must be set, an index out of its table.
+        #[prost(string, tag = "1")]
+        Request(::prost::alloc::string::String),
+        /// Neither events nor tracking.
+        #[prost(message, tag = "2")]
+        Empty(super::Unit),
+        /// The event, from 0, has a nil id.
+        #[prost(uint32, tag = "3")]
+        NilId(u32),
+        #[prost(message, tag = "4")]
+        DuplicateId(DuplicateId),
+        /// A query without items, or an item that restricts nothing.
+        #[prost(message, tag = "5")]
+        Query(super::Unit),
+        /// The stream is checked twice.
+        #[prost(string, tag = "6")]
+        DuplicateCheck(::prost::alloc::string::String),
+        #[prost(message, tag = "7")]
+        Name(super::InvalidName),
+        #[prost(message, tag = "8")]
+        MetadataType(MetadataType),
+        /// The type is the store's own.
+        #[prost(message, tag = "9")]
+        ReservedType(super::Unit),
+        /// What is wrong with stream metadata.
+        #[prost(string, tag = "10")]
+        Metadata(::prost::alloc::string::String),
+        /// The name of a metadata stream, which cannot be deleted.
+        #[prost(string, tag = "11")]
+        MetadataStream(::prost::alloc::string::String),
+        /// The tracked source's name.
+        #[prost(message, tag = "12")]
+        Source(super::Unit),
+    }
+}
+/// A name that no store takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InvalidName {
+    /// "stream name", "event type" or "tag".
+    #[prost(string, tag = "1")]
+    pub what: ::prost::alloc::string::String,
+    #[prost(oneof = "invalid_name::Problem", tags = "2, 3, 4, 5")]
+    pub problem: ::core::option::Option<invalid_name::Problem>,
+}
+/// Nested message and enum types in `InvalidName`.
+pub mod invalid_name {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Problem {
+        #[prost(message, tag = "2")]
+        Empty(super::Unit),
+        /// How many bytes it has.
+        #[prost(uint64, tag = "3")]
+        TooLong(u64),
+        /// Where it holds a NUL character.
+        #[prost(uint64, tag = "4")]
+        Nul(u64),
+        /// `$$` alone, or metadata of metadata.
+        #[prost(string, tag = "5")]
+        NotAStream(::prost::alloc::string::String),
     }
 }
 /// How an event's data is to be read.
