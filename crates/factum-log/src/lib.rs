@@ -1,1 +1,40 @@
-//! Factum's embedded engine: an append-only log with an inverted index
+//! Factum's embedded engine: one log, one writer, one index.
+//!
+//! [`LogStore`] is an [`EventStore`](factum_core::EventStore) over a folder. Below it, and usable
+//! without threads, are [`Writer`] (judges, encodes and commits a group of appends, one sync a
+//! group) and [`Reader`] (batches up to the published watermark).
+//!
+//! | module | what |
+//! |---|---|
+//! | [`disk`], [`clock`], [`rng`] | the only doors to the world: a simulation stands behind them |
+//! | [`format`](mod@format) | the bytes on disk |
+//! | `segment` | a file of the log, with its index |
+//! | `index` | which events: in memory for the newest segment, a file for each sealed one |
+//! | `recovery` | opening: what is whole, what is torn, what is damaged |
+//! | [`write`](mod@write) | the one writer |
+//! | [`read`](mod@read) | cursors |
+//! | [`store`] | threads and futures around it |
+//!
+//! Nothing here knows an async runtime. `docs/format.md` says every byte, `docs/guarantees.md` what
+//! is promised and which test proves it.
+
+pub mod clock;
+pub mod disk;
+pub mod error;
+pub mod format;
+mod index;
+pub mod options;
+pub mod read;
+mod recovery;
+pub mod rng;
+mod segment;
+mod shared;
+pub mod store;
+pub mod write;
+
+pub use error::{Damage, OpenError};
+pub use options::{Options, World};
+pub use read::Reader;
+pub use recovery::open;
+pub use store::LogStore;
+pub use write::{Job, Writer};

@@ -1,0 +1,71 @@
+//! The one door to the disk. Everything the engine does to files goes through [`Disk`] and
+//! [`File`], so that a simulated disk can stand in for the real one; no other file of the engine
+//! may call `std::fs` (a lint).
+//!
+//! What is assumed of a disk: a write is not durable before [`File::sync`]; a create, rename or
+//! remove is not durable before [`Disk::sync_dir`]; until then each may be kept, lost, torn or
+//! reordered on its own, a sector (512 bytes) at a time. After a failed sync nothing is known.
+
+mod os;
+
+pub use os::OsDisk;
+
+use std::{any::Any, fmt, io, path::Path};
+
+/// A file system.
+pub trait Disk: Send + Sync + fmt::Debug + 'static {
+    /// Creates the folder and those above it. Fine if it is there.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// The names of the files in a folder.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Opens a file.
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Box<dyn File>>;
+
+    /// Gives a file another name, replacing one of that name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the folder's entries durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Locks a file, creating it if need be, until the guard is dropped.
+    ///
+    /// Fails with [`io::ErrorKind::WouldBlock`] if another process, or another opening of this
+    /// one, holds it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
+}
+
+/// How to open a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// To read. It must be there.
+    Read,
+    /// To read and write. It must be there.
+    Write,
+    /// To read and write. It is made empty if it is there, and created if not.
+    Create,
+}
+
+/// An open file. Reads and writes name their offset: there is no cursor, so threads can share it.
+pub trait File: Send + Sync + fmt::Debug {
+    /// Its length, in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills the buffer from an offset; [`io::ErrorKind::UnexpectedEof`] if the file ends before.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all of the bytes at an offset, growing the file if need be.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes the file's bytes and length durable.
+    fn sync(&self) -> io::Result<()>;
+}

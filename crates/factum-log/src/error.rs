@@ -1,0 +1,145 @@
+//! What can go wrong in the engine. Each error names the file; damage names the offset too.
+
+use factum_core::{AppendError, ReadError};
+use std::{io, path::PathBuf, sync::Arc};
+
+/// What is wrong with bytes.
+#[derive(thiserror::Error, Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The head of a segment has a wrong checksum, or is no head.
+    #[error("the segment's head is damaged")]
+    Header,
+    /// A frame has a wrong checksum, and acknowledged data follows it.
+    #[error("a frame is damaged, and acknowledged events follow it")]
+    Frame,
+    /// A sealed segment ends before its seal.
+    #[error("the sealed segment ends too early")]
+    Unsealed,
+    /// A frame is whole and says what cannot be.
+    #[error("a frame contradicts its segment")]
+    Contradiction,
+    /// A segment is missing, or belongs to another store.
+    #[error("the segment does not follow the one before it")]
+    Sequence,
+}
+
+/// Why a segment's head is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderError {
+    /// It is damaged.
+    Damaged(Damage),
+    /// A newer release wrote it.
+    Newer {
+        /// Its format.
+        version: u32,
+        /// The features that this release does not know, as bits.
+        unknown: u64,
+    },
+}
+
+/// Why a folder could not be opened.
+#[derive(thiserror::Error, Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has the folder open. Use its URL, or stop it.
+    #[error("{} is in use by another process{}", dir.display(), holding(holder.as_deref()))]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+        /// The URL at which the process that holds it serves it, if it does.
+        holder: Option<String>,
+    },
+    /// A newer release wrote the folder. Open it with that release.
+    #[error(
+        "{} has format {version} (unknown features {unknown:#x}); this release reads format {} \
+         without them: use the release that wrote it, or a later one",
+        file.display(), crate::format::header::FORMAT_VERSION
+    )]
+    Newer {
+        /// The file that says so.
+        file: PathBuf,
+        /// Its format.
+        version: u32,
+        /// The features that this release does not know, as bits.
+        unknown: u64,
+    },
+    /// The disk refused something. Nothing was changed that recovery does not understand.
+    #[error("cannot {action} {}: {source}", file.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        file: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+}
+
+fn holding(url: Option<&str>) -> String {
+    url.map_or_else(|| ": stop it first".into(), |url| format!(": use {url} instead, or stop it"))
+}
+
+/// Why stored bytes could not be read or written while the store is open.
+#[derive(thiserror::Error, Debug, Clone)]
+pub enum Fault {
+    /// The bytes are damaged.
+    #[error("{} at offset {offset}: {what}", file.display())]
+    Damaged {
+        /// Where.
+        file: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What.
+        what: Damage,
+    },
+    /// The disk refused.
+    #[error("cannot {action} {}: {source}", file.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        file: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+}
+
+impl Fault {
+    /// For `map_err`: what was tried on which file.
+    pub(crate) fn io(
+        action: &'static str,
+        file: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let file = file.into();
+        move |source| Self::Io { action, file, source: Arc::new(source) }
+    }
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Io { action, file, source } => Self::Io { action, file, source },
+            Fault::Damaged { ref file, .. } => Self::Io {
+                action: "read",
+                file: file.clone(),
+                source: Arc::new(io::Error::new(io::ErrorKind::InvalidData, fault.to_string())),
+            },
+        }
+    }
+}
+
+impl From<Fault> for ReadError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Damaged { .. } => Self::Damaged { what: fault.to_string().into() },
+            Fault::Io { .. } => Self::Unavailable { why: fault.to_string().into() },
+        }
+    }
+}
+
+impl From<Fault> for AppendError {
+    fn from(fault: Fault) -> Self {
+        Self::Unavailable { why: fault.to_string().into() }
+    }
+}

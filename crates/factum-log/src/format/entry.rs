@@ -1,0 +1,164 @@
+//! An event inside a frame. Names are numbers of the segment; the data comes last.
+
+use super::varint::{Reader, put};
+use factum_core::{ContentType, EventData, Timestamp};
+use std::ops::Range;
+use uuid::Uuid;
+
+const BINARY: u8 = 1;
+const OCCURRED: u8 = 1 << 1;
+const TAGS: u8 = 1 << 2;
+const METADATA: u8 = 1 << 3;
+/// Events before this one, in the same frame, are gone: how many. Written by scavenging only.
+const GAP: u8 = 1 << 4;
+
+/// An event as it lies in a frame. Ranges are offsets in the frame's body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    /// The event's position, less the segment's base.
+    pub(crate) ordinal: u32,
+    pub(crate) id: Uuid,
+    pub(crate) stream: u32,
+    pub(crate) event_type: u32,
+    pub(crate) revision: u64,
+    pub(crate) content_type: ContentType,
+    pub(crate) occurred_at: Option<Timestamp>,
+    pub(crate) tags: Vec<u32>,
+    pub(crate) metadata: Range<usize>,
+    pub(crate) data: Range<usize>,
+}
+
+/// The numbers that an event's names have in the segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Numbers<'a> {
+    pub(crate) stream: u32,
+    pub(crate) event_type: u32,
+    pub(crate) tags: &'a [u32],
+}
+
+/// Appends an event, with its length before it.
+pub(crate) fn put_entry(buffer: &mut Vec<u8>, event: &EventData, of: &Numbers<'_>, revision: u64) {
+    let mut head = Vec::with_capacity(40);
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    head.push(
+        flag(event.content_type == ContentType::Binary, BINARY)
+            | flag(event.occurred_at.is_some(), OCCURRED)
+            | flag(!of.tags.is_empty(), TAGS)
+            | flag(!event.metadata.is_empty(), METADATA),
+    );
+    head.extend_from_slice(event.id.as_bytes());
+    put(&mut head, of.stream.into());
+    put(&mut head, of.event_type.into());
+    put(&mut head, revision);
+    if let Some(at) = event.occurred_at {
+        head.extend_from_slice(&at.0.to_le_bytes());
+    }
+    if !of.tags.is_empty() {
+        put(&mut head, of.tags.len() as u64);
+        of.tags.iter().for_each(|tag| put(&mut head, (*tag).into()));
+    }
+    if !event.metadata.is_empty() {
+        put(&mut head, event.metadata.len() as u64);
+        head.extend_from_slice(&event.metadata);
+    }
+    put(buffer, (head.len() + event.data.len()) as u64);
+    buffer.extend_from_slice(&head);
+    buffer.extend_from_slice(&event.data);
+}
+
+/// Reads the event at the reader; `ordinal` is the one after the event before it, or the frame's.
+pub(crate) fn read_entry(reader: &mut Reader<'_>, ordinal: u32) -> Option<Entry> {
+    let len = usize::try_from(reader.varint()?).ok()?;
+    let end = reader.at().checked_add(len)?;
+    let flags = reader.u8()?;
+    if flags & !(BINARY | OCCURRED | TAGS | METADATA | GAP) != 0 {
+        return None;
+    }
+    let gap = if flags & GAP != 0 { reader.varint_u32()? } else { 0 };
+    let id = Uuid::from_bytes(reader.array()?);
+    let (stream, event_type) = (reader.varint_u32()?, reader.varint_u32()?);
+    let revision = reader.varint()?;
+    let occurred_at = match flags & OCCURRED {
+        0 => None,
+        _ => Some(Timestamp(i64::from_le_bytes(reader.array()?))),
+    };
+    let tags = if flags & TAGS != 0 { read_tags(reader)? } else { Vec::new() };
+    let metadata = match flags & METADATA {
+        0 => reader.at()..reader.at(),
+        _ => {
+            let len = reader.sized()?.len();
+            reader.at() - len..reader.at()
+        }
+    };
+    let data = reader.at()..end;
+    reader.take(end.checked_sub(data.start)?)?;
+    Some(Entry {
+        ordinal: ordinal.checked_add(gap)?,
+        id,
+        stream,
+        event_type,
+        revision,
+        content_type: if flags & BINARY == 0 { ContentType::Json } else { ContentType::Binary },
+        occurred_at,
+        tags,
+        metadata,
+        data,
+    })
+}
+
+/// The most tags that are read: more are damage, not an event of any release.
+const TAGS_READ_MAX: u64 = 4096;
+
+fn read_tags(reader: &mut Reader<'_>) -> Option<Vec<u32>> {
+    let count = reader.varint().filter(|count| *count <= TAGS_READ_MAX)?;
+    (0..count).map(|_| reader.varint_u32()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use factum_core::EventType;
+
+    fn event() -> EventData {
+        EventData::new(Uuid::from_u128(5), EventType::new("t").unwrap(), "data")
+    }
+
+    fn check(event: &EventData, tags: &[u32]) {
+        let mut bytes = vec![9; 3];
+        put_entry(&mut bytes, event, &Numbers { stream: 300, event_type: 2, tags }, 77);
+        let mut reader = Reader::new(&bytes);
+        reader.take(3).unwrap();
+        let entry = read_entry(&mut reader, 4).unwrap();
+        assert!(reader.is_at_end());
+        assert_eq!((entry.ordinal, entry.id, entry.revision), (4, event.id, 77));
+        assert_eq!((entry.stream, entry.event_type, &*entry.tags), (300, 2, tags));
+        let said = (entry.content_type, entry.occurred_at);
+        assert_eq!(said, (event.content_type, event.occurred_at));
+        let payload = (&bytes[entry.data], &bytes[entry.metadata]);
+        assert_eq!(payload, (&*event.data, &*event.metadata));
+        for len in 3..bytes.len() {
+            let mut reader = Reader::new(&bytes[..len]);
+            reader.take(3).unwrap();
+            assert_eq!(read_entry(&mut reader, 4), None, "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn it_comes_back_in_every_shape() {
+        check(&event(), &[]);
+        check(&event(), &[1]);
+        check(&EventData { data: "".into(), ..event() }, &[]);
+        check(&EventData { content_type: ContentType::Binary, ..event() }, &[0, 1_000_000]);
+        check(&event().with_metadata("meta").with_occurred_at(Timestamp(-1)), &[7]);
+    }
+
+    #[test]
+    fn a_gap_moves_the_place() {
+        let mut bytes = Vec::new();
+        put_entry(&mut bytes, &event(), &Numbers { stream: 0, event_type: 0, tags: &[] }, 0);
+        bytes[0] += 1;
+        bytes[1] |= GAP;
+        bytes.insert(2, 6);
+        assert_eq!(read_entry(&mut Reader::new(&bytes), 4).unwrap().ordinal, 10);
+    }
+}

@@ -1,0 +1,238 @@
+//! Which events: one inverted index of term → ordinals, for each segment.
+//!
+//! A term is a stream, a type, a category or a tag. An ordinal is an event's position less the
+//! segment's base. In memory for the newest segment, one immutable file for each sealed one: both
+//! answer the same questions, and both can be rebuilt from the segment alone.
+
+mod build;
+mod file;
+mod memory;
+mod paged;
+pub(crate) mod select;
+
+pub(crate) use build::build;
+pub(crate) use file::IndexFile;
+pub(crate) use memory::MemoryIndex;
+
+use crate::error::Fault;
+use factum_core::{EventType, StreamName, Tag};
+use std::sync::{Arc, PoisonError, RwLock};
+use uuid::Uuid;
+
+/// What a term is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub(crate) enum TermKind {
+    Stream,
+    Type,
+    Tag,
+    Category,
+}
+
+impl TermKind {
+    pub(crate) const ALL: [Self; 4] = [Self::Stream, Self::Type, Self::Tag, Self::Category];
+}
+
+/// Where a frame of events lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FrameRef {
+    /// Of its first event.
+    pub(crate) ordinal: u32,
+    /// In the segment.
+    pub(crate) offset: u32,
+    /// Its bytes, and perhaps some after it.
+    pub(crate) bytes: u32,
+}
+
+/// What a segment knows of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct StreamSpan {
+    /// The revision of its first event here.
+    pub(crate) first_revision: u64,
+    /// How many events of it are here.
+    pub(crate) count: u32,
+    /// Its last event here.
+    pub(crate) last: u32,
+}
+
+/// The index of one segment, wherever it is.
+#[derive(Debug)]
+pub(crate) struct Index(RwLock<Form>);
+
+#[derive(Debug)]
+enum Form {
+    Memory(Box<MemoryIndex>),
+    File(Arc<IndexFile>),
+}
+
+/// Runs one of two expressions, with `$index` bound to the form that there is. The lock is held
+/// over the expression for memory only.
+macro_rules! either {
+    ($self:ident, $memory:ident => $of_memory:expr, $file:ident => $of_file:expr) => {{
+        let form = $self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match &*form {
+            Form::Memory($memory) => $of_memory,
+            Form::File($file) => {
+                let $file = $file.clone();
+                drop(form);
+                $of_file
+            }
+        }
+    }};
+}
+
+impl Index {
+    pub(crate) fn memory(index: MemoryIndex) -> Self {
+        Self(RwLock::new(Form::Memory(Box::new(index))))
+    }
+
+    pub(crate) fn file(index: IndexFile) -> Self {
+        Self(RwLock::new(Form::File(Arc::new(index))))
+    }
+
+    /// Lets the writer change an index in memory.
+    ///
+    /// # Panics
+    /// If it is a file.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut MemoryIndex) -> T) -> T {
+        match &mut *self.0.write().unwrap_or_else(PoisonError::into_inner) {
+            Form::Memory(memory) => change(memory),
+            Form::File(_) => panic!("a sealed segment's index does not change"),
+        }
+    }
+
+    /// Looks at an index in memory, if it is one.
+    pub(crate) fn with_memory<T>(&self, look: impl FnOnce(&MemoryIndex) -> T) -> Option<T> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Form::Memory(memory) => Some(look(memory)),
+            Form::File(_) => None,
+        }
+    }
+
+    pub(crate) fn as_file(&self) -> Option<Arc<IndexFile>> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Form::Memory(_) => None,
+            Form::File(file) => Some(file.clone()),
+        }
+    }
+
+    /// Replaces an index in memory by the file made of it.
+    pub(crate) fn swap(&self, file: IndexFile) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Form::File(Arc::new(file));
+    }
+
+    /// The frame that holds an event.
+    pub(crate) fn frame(&self, ordinal: u32) -> Result<Option<FrameRef>, Fault> {
+        either!(self, memory => Ok(memory.frame(ordinal)), file => file.frame(ordinal))
+    }
+
+    /// The stream, counting its events up to `until` only.
+    pub(crate) fn span(
+        &self,
+        stream: &StreamName,
+        until: u32,
+    ) -> Result<Option<StreamSpan>, Fault> {
+        either!(
+            self,
+            memory => Ok(memory.span(stream, until)),
+            file => file.span(stream, until)
+        )
+    }
+
+    /// At most `max` events of a stream, from the `skip`th on, forwards or backwards from it.
+    pub(crate) fn of_stream(
+        &self,
+        stream: &StreamName,
+        part: StreamPart,
+    ) -> Result<Vec<u32>, Fault> {
+        either!(
+            self,
+            memory => Ok(memory.of_stream(stream, part)),
+            file => file.of_stream(stream, part)
+        )
+    }
+
+    /// Events that may have this id: the caller looks.
+    pub(crate) fn with_id(&self, stream: &StreamName, id: Uuid) -> Result<Vec<u32>, Fault> {
+        let key = id_key(stream, id);
+        either!(self, memory => Ok(memory.with_id(key)), file => file.with_id(key))
+    }
+
+    pub(crate) fn stream_name(&self, number: u32) -> Result<Option<StreamName>, Fault> {
+        either!(
+            self,
+            memory => Ok(memory.stream_name(number)),
+            file => Ok(file.name(TermKind::Stream, number)?.map(StreamName::trusted))
+        )
+    }
+
+    pub(crate) fn event_type(&self, number: u32) -> Result<Option<EventType>, Fault> {
+        either!(
+            self,
+            memory => Ok(memory.event_type(number)),
+            file => Ok(file.name(TermKind::Type, number)?.map(EventType::trusted))
+        )
+    }
+
+    pub(crate) fn tag(&self, number: u32) -> Result<Option<Tag>, Fault> {
+        either!(
+            self,
+            memory => Ok(memory.tag(number)),
+            file => Ok(file.name(TermKind::Tag, number)?.map(Tag::trusted))
+        )
+    }
+
+    /// The frame of this place in the order of frames; `None` past the last.
+    pub(crate) fn nth_frame(&self, nth: u32) -> Result<Option<FrameRef>, Fault> {
+        either!(self, memory => Ok(memory.nth_frame(nth)), file => file.nth_frame(nth))
+    }
+
+    pub(crate) fn frames(&self) -> u32 {
+        either!(self, memory => memory.frames(), file => file.frames())
+    }
+}
+
+/// Some of a stream's events in a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamPart {
+    /// The place of the first one wanted, among the stream's events here.
+    pub(crate) from: u32,
+    pub(crate) backward: bool,
+    pub(crate) max: usize,
+}
+
+impl StreamPart {
+    /// Cuts the part out of a stream's ordinals.
+    pub(crate) fn of(self, ordinals: &[u32]) -> Vec<u32> {
+        let from = self.from as usize;
+        if self.backward {
+            let upto = ordinals.get(..=from.min(ordinals.len().saturating_sub(1)));
+            upto.unwrap_or_default().iter().rev().take(self.max).copied().collect()
+        } else {
+            ordinals.iter().skip(from).take(self.max).copied().collect()
+        }
+    }
+}
+
+/// A hash that is the same on every machine and in every release: FNV-1a, then the finalizer of
+/// MurmurHash3, so that all bits depend on all bytes. Not keyed: who can choose names or ids can
+/// make them collide, which costs time and never an answer, as every hit is compared in full.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ hash >> 33
+}
+
+/// The key of (stream, id).
+pub(crate) fn id_key(stream: &StreamName, id: Uuid) -> u64 {
+    let (high, low) = id.as_u64_pair();
+    let mut bytes = [0; 24];
+    let (first, rest) = bytes.split_at_mut(8);
+    first.copy_from_slice(&hash(stream.as_str().as_bytes()).to_le_bytes());
+    let (second, third) = rest.split_at_mut(8);
+    second.copy_from_slice(&high.to_le_bytes());
+    third.copy_from_slice(&low.to_le_bytes());
+    hash(&bytes)
+}
