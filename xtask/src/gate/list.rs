@@ -1,0 +1,114 @@
+//! The gates themselves, in the order in which they run: what is quick to tell comes first.
+//!
+//! To add one, write a function here (or a file beside this one, if it is more than a few lines)
+//! and a row in [`GATES`]. A gate whose subject does not exist yet says so by [`Stop::Skipped`].
+
+use super::{Gate, Runner, Stop, interop, tools};
+use crate::tidy;
+
+/// Every gate.
+pub(super) const GATES: &[Gate] = &[
+    Gate { name: "fmt", about: "the code is formatted", run: fmt },
+    Gate { name: "tidy", about: "the house rules hold", run: house_rules },
+    Gate { name: "clippy", about: "no lint fires on any target", run: clippy },
+    Gate { name: "features", about: "each package and feature compiles alone", run: features },
+    Gate { name: "docs", about: "the documentation builds, and its links resolve", run: docs },
+    Gate { name: "tests", about: "unit and integration tests", run: tests },
+    Gate { name: "doctests", about: "the examples in the documentation", run: doctests },
+    Gate { name: "sim", about: "crashes and faults, simulated at the size of a change", run: sim },
+    Gate { name: "fuzz", about: "every decoder on its corpus of odd inputs", run: fuzz },
+    Gate { name: "interop", about: "published clients against the real binary", run: interop::run },
+    Gate { name: "deny", about: "licences, sources and banned packages", run: deny },
+];
+
+/// Workspaces of their own, which `--workspace` does not reach; each may be absent.
+const OWN_WORKSPACES: &[&str] = &["fuzz", "interop", "bench", "xtask/protogen"];
+
+fn fmt(runner: &mut Runner) -> Result<(), Stop> {
+    tools::component(runner, "fmt", "rustfmt")?;
+    runner.execute(runner.cargo(&["fmt", "--all", "--check"]))?;
+    for folder in runner.present(OWN_WORKSPACES) {
+        runner.execute(runner.cargo_in(folder, &["fmt", "--check"]))?;
+    }
+    Ok(())
+}
+
+fn house_rules(runner: &mut Runner) -> Result<(), Stop> {
+    if tidy::report(runner.workspace)? {
+        return Ok(());
+    }
+    Err(Stop::Failed("a house rule is broken, as listed above".to_owned()))
+}
+
+fn clippy(runner: &mut Runner) -> Result<(), Stop> {
+    tools::component(runner, "clippy", "clippy")?;
+    let strict = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    runner.execute(runner.cargo(&strict))?;
+    // `interop/` is left out: it would compile other people's clients a second time.
+    for folder in runner.present(&["fuzz", "xtask/protogen"]) {
+        let strict = ["clippy", "--all-targets", "--", "-D", "warnings"];
+        runner.execute(runner.cargo_in(folder, &strict))?;
+    }
+    Ok(())
+}
+
+/// In a build of the whole workspace a package also sees the features that others asked for.
+fn features(runner: &mut Runner) -> Result<(), Stop> {
+    for package in &runner.workspace.packages {
+        let alone = ["check", "--quiet", "--package", &package.name];
+        runner.execute(runner.cargo(&alone))?;
+        let chosen = package.features.iter().filter(|feature| *feature != "default");
+        for feature in chosen.map(String::as_str).chain(bare(&package.features)) {
+            let only = ["--no-default-features", "--features", feature];
+            runner.execute(runner.cargo(&[&alone[..], &only[..]].concat()))?;
+        }
+    }
+    Ok(())
+}
+
+/// One more round without any feature, where leaving out the defaults makes a difference.
+fn bare(features: &[String]) -> Option<&'static str> {
+    features.iter().any(|feature| feature == "default").then_some("")
+}
+
+fn docs(runner: &mut Runner) -> Result<(), Stop> {
+    // Only libraries: the command and the facade share a name, and so would share a folder.
+    let mut command = runner.cargo(&["doc", "--workspace", "--lib", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    runner.execute(command)
+}
+
+fn tests(runner: &mut Runner) -> Result<(), Stop> {
+    let kinds = ["--lib", "--bins", "--tests", "--examples"];
+    let all = ["test", "--workspace", "--no-fail-fast"];
+    runner.execute(runner.cargo(&[&all[..], &kinds[..]].concat()))
+}
+
+fn doctests(runner: &mut Runner) -> Result<(), Stop> {
+    runner.execute(runner.cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]))
+}
+
+fn sim(runner: &mut Runner) -> Result<(), Stop> {
+    let Some(package) = runner.workspace.package("factum-sim") else {
+        return Err(Stop::Skipped("there is no package factum-sim".to_owned()));
+    };
+    let mut run = vec!["run", "--release", "--package", "factum-sim", "--bin", "sim-smoke"];
+    if !package.bins.iter().any(|bin| bin == "sim-smoke") {
+        run = vec!["test", "--release", "--package", "factum-sim"];
+    }
+    runner.execute(runner.cargo(&run))
+}
+
+fn fuzz(runner: &mut Runner) -> Result<(), Stop> {
+    if !runner.has("fuzz") {
+        return Err(Stop::Skipped("there is no fuzz/Cargo.toml".to_owned()));
+    }
+    runner.execute(runner.cargo_in("fuzz", &["test", "--no-fail-fast"]))
+}
+
+/// Advisories are left out: they need a database that is fetched from elsewhere.
+fn deny(runner: &mut Runner) -> Result<(), Stop> {
+    let mut command = tools::cargo_deny(runner)?;
+    command.args(["--workspace", "check", "bans", "licenses", "sources"]);
+    runner.execute(command)
+}

@@ -1,0 +1,86 @@
+//! Rules about the papers: the changelog, the lock file, the lists of what is banned.
+
+use std::process::Command;
+
+use super::{Rule, Violation, tree::File};
+use crate::workspace::{Workspace, capture};
+
+static CHANGELOG: Rule = Rule {
+    name: "changelog",
+    reason: "users read what changed in CHANGELOG.md, and changes wait there under Unreleased",
+};
+static LOCK: Rule = Rule {
+    name: "lock file",
+    reason: "what was tested is what the lock file says: commit the change that cargo made to it",
+};
+static BANS: Rule = Rule {
+    name: "bans",
+    reason: "clippy reads the nearest clippy.toml only: a crate's own repeats all of the root's",
+};
+
+const UNRELEASED: &str = "## [Unreleased]";
+
+/// The changelog.
+pub(super) fn check(files: &[File]) -> Vec<Violation> {
+    let changelog = files.iter().find(|file| file.path == "CHANGELOG.md");
+    if changelog.is_some_and(|file| file.text.lines().any(|line| line == UNRELEASED)) {
+        return Vec::new();
+    }
+    let found = format!("no section `{UNRELEASED}`");
+    vec![Violation { path: "CHANGELOG.md".to_owned(), line: 1, rule: &CHANGELOG, found }]
+}
+
+/// Every `clippy.toml` of a crate has each line of the root's.
+pub(super) fn check_bans(files: &[File]) -> Vec<Violation> {
+    let Some(root) = files.iter().find(|file| file.path == "clippy.toml") else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| file.path.ends_with("/clippy.toml")) {
+        let own: Vec<&str> = file.text.lines().collect();
+        let settings = root.text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        for line in settings.filter(|line| !own.contains(line)) {
+            let what = format!("lacks the root's line `{}`", line.trim());
+            found.push(Violation { path: file.path.clone(), line: 1, rule: &BANS, found: what });
+        }
+    }
+    found
+}
+
+/// The lock file, in CI only: who is changing dependencies has a changed lock file.
+pub(super) fn check_lock(workspace: &Workspace) -> Vec<Violation> {
+    if std::env::var_os("CI").is_none() {
+        return Vec::new();
+    }
+    let mut git = Command::new("git");
+    git.current_dir(&workspace.root).args(["status", "--porcelain", "--", "Cargo.lock"]);
+    // Without git there is nothing to compare with.
+    if !capture(&mut git).is_ok_and(|changed| !changed.trim().is_empty()) {
+        return Vec::new();
+    }
+    let found = "differs from what is committed".to_owned();
+    vec![Violation { path: "Cargo.lock".to_owned(), line: 1, rule: &LOCK, found }]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::tree::file;
+    use super::*;
+
+    #[test]
+    fn a_changelog_without_unreleased_is_found() {
+        assert_eq!(check(&[]).len(), 1);
+        assert_eq!(check(&[file("CHANGELOG.md", "# Changelog\n\n## [0.1.0]\n")]).len(), 1);
+        assert!(check(&[file("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n")]).is_empty());
+    }
+
+    #[test]
+    fn a_crate_that_forgets_a_ban_is_found() {
+        let root = file("clippy.toml", "# Why.\n\nbans = [\n    \"a\",\n    \"b\",\n]\n");
+        let own = file("crates/x/clippy.toml", "bans = [\n    \"a\",\n    \"c\",\n]\n");
+        let found = check_bans(&[root, own]);
+        assert_eq!(found.len(), 1);
+        assert!(found.first().unwrap().found.contains("\"b\""));
+    }
+}
