@@ -8,7 +8,8 @@
 //! **How a test says that it was skipped** (what it needs is absent, say `../shared/data`): it
 //! appends the line `name: reason` to the file that the variable `FACTUM_SKIPS` names, if it is
 //! set, prints `SKIPPED: name: reason` to stderr, and returns. A file, because the test harness
-//! hides what a passing test prints. Such a test counts as skipped, not as passed. Names are unique.
+//! hides what a passing test prints. Such a test counts as skipped, not as passed; its name is
+//! its own.
 //!
 //! **A program that is no test harness** (a simulation, say) prints `N passed, N failed` or
 //! `N passed, N failed, N skipped` alone on a line, and is counted too.
