@@ -1,0 +1,1 @@
+//! KurrentDB's first protocol: what it has of the store trait.
