@@ -1,1 +1,39 @@
-//! Factum: an event-native platform. The facade: open a store by URL
+//! Factum: an event-native platform. This crate is the one to add: the words of `factum-core`, and
+//! [`open`], which finds the store that a URL names.
+//!
+//! | URL | store | feature |
+//! |---|---|---|
+//! | `memory:` | in memory, gone with the process | – |
+//! | `file:./data` | the embedded engine, in a folder | `embedded` (default) |
+//! | `factum://host:2113` | a Factum server | `client` (default) |
+//! | `kurrentdb://host:2113?tls=false` | the same, or a KurrentDB, over KurrentDB's protocol | `client` |
+//!
+//! ```
+//! use factum::prelude::*;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let store = factum::blocking::open("memory:")?;
+//!     let order = StreamName::new("order-1")?;
+//!     let placed = EventData::new(
+//!         Uuid::from_u128(0x6f72646572),
+//!         EventType::new("order.placed")?,
+//!         r#"{"total": 12}"#,
+//!     );
+//!     store.append(Append::to(order.clone(), [placed]).expecting(order.clone(), Expected::NoStream))?;
+//!     for event in store.read(Read::stream(order))? {
+//!         let event = event?;
+//!         println!("{} {}", event.revision(), event.event_type());
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The same without blocking: [`open`] gives an [`AnyStore`], whose methods are those of
+//! [`EventStore`].
+
+pub mod blocking;
+mod open;
+pub mod prelude;
+
+pub use factum_core::*;
+pub use open::{OpenError, open};

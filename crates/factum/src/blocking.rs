@@ -1,0 +1,1 @@
+//! The store without `async`: every call waits on the calling thread.
