@@ -24,6 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let descriptors = protox::compile(FILES, [from])?;
     std::fs::create_dir_all(&to)?;
+    let mut messages = tonic_prost_build::Config::new();
+    messages.enable_type_names().type_name_domain(["."], "type.googleapis.com");
     tonic_prost_build::configure()
         .build_transport(false)
         .emit_rerun_if_changed(false)
@@ -32,6 +34,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".")
         .btree_map(".")
         .out_dir(to)
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, messages)?;
     Ok(())
 }

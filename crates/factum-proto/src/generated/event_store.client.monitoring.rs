@@ -6,6 +6,16 @@ pub struct StatsReq {
     #[prost(uint64, tag = "4")]
     pub refresh_time_period_in_ms: u64,
 }
+impl ::prost::Name for StatsReq {
+    const NAME: &'static str = "StatsReq";
+    const PACKAGE: &'static str = "event_store.client.monitoring";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.monitoring.StatsReq".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.monitoring.StatsReq".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatsResp {
     #[prost(btree_map = "string, string", tag = "1")]
@@ -13,6 +23,16 @@ pub struct StatsResp {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+}
+impl ::prost::Name for StatsResp {
+    const NAME: &'static str = "StatsResp";
+    const PACKAGE: &'static str = "event_store.client.monitoring";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.monitoring.StatsResp".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.monitoring.StatsResp".into()
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]

@@ -15,6 +15,16 @@ pub mod uuid {
         #[prost(int64, tag = "2")]
         pub least_significant_bits: i64,
     }
+    impl ::prost::Name for Structured {
+        const NAME: &'static str = "Structured";
+        const PACKAGE: &'static str = "event_store.client";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.UUID.Structured".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.UUID.Structured".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Value {
         #[prost(message, tag = "1")]
@@ -23,15 +33,45 @@ pub mod uuid {
         String(::prost::alloc::string::String),
     }
 }
+impl ::prost::Name for Uuid {
+    const NAME: &'static str = "UUID";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.UUID".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.UUID".into()
+    }
+}
 /// A choice that needs no value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Empty {}
+impl ::prost::Name for Empty {
+    const NAME: &'static str = "Empty";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.Empty".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.Empty".into()
+    }
+}
 /// The name of a stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StreamIdentifier {
     /// UTF-8.
     #[prost(bytes = "bytes", tag = "3")]
     pub stream_name: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for StreamIdentifier {
+    const NAME: &'static str = "StreamIdentifier";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.StreamIdentifier".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.StreamIdentifier".into()
+    }
 }
 /// A place in the order of the whole store. Both numbers are the same in Factum.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -40,6 +80,16 @@ pub struct AllStreamPosition {
     pub commit_position: u64,
     #[prost(uint64, tag = "2")]
     pub prepare_position: u64,
+}
+impl ::prost::Name for AllStreamPosition {
+    const NAME: &'static str = "AllStreamPosition";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.AllStreamPosition".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.AllStreamPosition".into()
+    }
 }
 /// Detail of a batch append: the stream was not at the expected revision.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -80,33 +130,113 @@ pub mod wrong_expected_version {
         ExpectedNoStream(()),
     }
 }
+impl ::prost::Name for WrongExpectedVersion {
+    const NAME: &'static str = "WrongExpectedVersion";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.WrongExpectedVersion".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.WrongExpectedVersion".into()
+    }
+}
 /// Detail of a batch append: the user may not write there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AccessDenied {}
+impl ::prost::Name for AccessDenied {
+    const NAME: &'static str = "AccessDenied";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.AccessDenied".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.AccessDenied".into()
+    }
+}
 /// Detail of a batch append: the stream is tombstoned.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StreamDeleted {
     #[prost(message, optional, tag = "1")]
     pub stream_identifier: ::core::option::Option<StreamIdentifier>,
 }
+impl ::prost::Name for StreamDeleted {
+    const NAME: &'static str = "StreamDeleted";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.StreamDeleted".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.StreamDeleted".into()
+    }
+}
 /// Detail of a batch append: the outcome was not known in time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timeout {}
+impl ::prost::Name for Timeout {
+    const NAME: &'static str = "Timeout";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.Timeout".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.Timeout".into()
+    }
+}
 /// Detail of a batch append: an error without a name of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unknown {}
+impl ::prost::Name for Unknown {
+    const NAME: &'static str = "Unknown";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.Unknown".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.Unknown".into()
+    }
+}
 /// Detail of a batch append: kept for the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InvalidTransaction {}
+impl ::prost::Name for InvalidTransaction {
+    const NAME: &'static str = "InvalidTransaction";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.InvalidTransaction".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.InvalidTransaction".into()
+    }
+}
 /// Detail of a batch append: more bytes than one append may have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MaximumAppendSizeExceeded {
     #[prost(uint32, tag = "1")]
     pub max_append_size: u32,
 }
+impl ::prost::Name for MaximumAppendSizeExceeded {
+    const NAME: &'static str = "MaximumAppendSizeExceeded";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.MaximumAppendSizeExceeded".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.MaximumAppendSizeExceeded".into()
+    }
+}
 /// Detail of a batch append: the request itself is wrong.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BadRequest {
     #[prost(string, tag = "1")]
     pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for BadRequest {
+    const NAME: &'static str = "BadRequest";
+    const PACKAGE: &'static str = "event_store.client";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.BadRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.BadRequest".into()
+    }
 }

@@ -7,6 +7,16 @@ pub struct SupportedMethods {
     #[prost(string, tag = "2")]
     pub event_store_server_version: ::prost::alloc::string::String,
 }
+impl ::prost::Name for SupportedMethods {
+    const NAME: &'static str = "SupportedMethods";
+    const PACKAGE: &'static str = "event_store.client.server_features";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.server_features.SupportedMethods".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.server_features.SupportedMethods".into()
+    }
+}
 /// Method and service in lower case, and the features that a method has beyond its first form.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SupportedMethod {
@@ -16,6 +26,16 @@ pub struct SupportedMethod {
     pub service_name: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "3")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for SupportedMethod {
+    const NAME: &'static str = "SupportedMethod";
+    const PACKAGE: &'static str = "event_store.client.server_features";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.server_features.SupportedMethod".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.server_features.SupportedMethod".into()
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]

@@ -47,6 +47,17 @@ pub mod read_req {
                 End(super::super::super::super::Empty),
             }
         }
+        impl ::prost::Name for StreamOptions {
+            const NAME: &'static str = "StreamOptions";
+            const PACKAGE: &'static str = "event_store.client.streams";
+            fn full_name() -> ::prost::alloc::string::String {
+                "event_store.client.streams.ReadReq.Options.StreamOptions".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "type.googleapis.com/event_store.client.streams.ReadReq.Options.StreamOptions"
+                    .into()
+            }
+        }
         #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
         pub struct AllOptions {
             #[prost(oneof = "all_options::AllOption", tags = "1, 2, 3")]
@@ -64,14 +75,47 @@ pub mod read_req {
                 End(super::super::super::super::Empty),
             }
         }
+        impl ::prost::Name for AllOptions {
+            const NAME: &'static str = "AllOptions";
+            const PACKAGE: &'static str = "event_store.client.streams";
+            fn full_name() -> ::prost::alloc::string::String {
+                "event_store.client.streams.ReadReq.Options.AllOptions".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "type.googleapis.com/event_store.client.streams.ReadReq.Options.AllOptions"
+                    .into()
+            }
+        }
         #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
         pub struct SubscriptionOptions {}
+        impl ::prost::Name for SubscriptionOptions {
+            const NAME: &'static str = "SubscriptionOptions";
+            const PACKAGE: &'static str = "event_store.client.streams";
+            fn full_name() -> ::prost::alloc::string::String {
+                "event_store.client.streams.ReadReq.Options.SubscriptionOptions".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "type.googleapis.com/event_store.client.streams.ReadReq.Options.SubscriptionOptions"
+                    .into()
+            }
+        }
         #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
         pub struct Position {
             #[prost(uint64, tag = "1")]
             pub commit_position: u64,
             #[prost(uint64, tag = "2")]
             pub prepare_position: u64,
+        }
+        impl ::prost::Name for Position {
+            const NAME: &'static str = "Position";
+            const PACKAGE: &'static str = "event_store.client.streams";
+            fn full_name() -> ::prost::alloc::string::String {
+                "event_store.client.streams.ReadReq.Options.Position".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "type.googleapis.com/event_store.client.streams.ReadReq.Options.Position"
+                    .into()
+            }
         }
         #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
         pub struct FilterOptions {
@@ -93,6 +137,18 @@ pub mod read_req {
                 #[prost(string, repeated, tag = "2")]
                 pub prefix: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
             }
+            impl ::prost::Name for Expression {
+                const NAME: &'static str = "Expression";
+                const PACKAGE: &'static str = "event_store.client.streams";
+                fn full_name() -> ::prost::alloc::string::String {
+                    "event_store.client.streams.ReadReq.Options.FilterOptions.Expression"
+                        .into()
+                }
+                fn type_url() -> ::prost::alloc::string::String {
+                    "type.googleapis.com/event_store.client.streams.ReadReq.Options.FilterOptions.Expression"
+                        .into()
+                }
+            }
             #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
             pub enum Filter {
                 #[prost(message, tag = "1")]
@@ -107,6 +163,17 @@ pub mod read_req {
                 Max(u32),
                 #[prost(message, tag = "4")]
                 Count(super::super::super::super::Empty),
+            }
+        }
+        impl ::prost::Name for FilterOptions {
+            const NAME: &'static str = "FilterOptions";
+            const PACKAGE: &'static str = "event_store.client.streams";
+            fn full_name() -> ::prost::alloc::string::String {
+                "event_store.client.streams.ReadReq.Options.FilterOptions".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "type.googleapis.com/event_store.client.streams.ReadReq.Options.FilterOptions"
+                    .into()
             }
         }
         /// How ids are written in the answers.
@@ -125,11 +192,33 @@ pub mod read_req {
                 String(super::super::super::super::Empty),
             }
         }
+        impl ::prost::Name for UuidOption {
+            const NAME: &'static str = "UUIDOption";
+            const PACKAGE: &'static str = "event_store.client.streams";
+            fn full_name() -> ::prost::alloc::string::String {
+                "event_store.client.streams.ReadReq.Options.UUIDOption".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "type.googleapis.com/event_store.client.streams.ReadReq.Options.UUIDOption"
+                    .into()
+            }
+        }
         /// What the client understands: from 1 on it is told a stream's first and last revision.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
         pub struct ControlOption {
             #[prost(uint32, tag = "1")]
             pub compatibility: u32,
+        }
+        impl ::prost::Name for ControlOption {
+            const NAME: &'static str = "ControlOption";
+            const PACKAGE: &'static str = "event_store.client.streams";
+            fn full_name() -> ::prost::alloc::string::String {
+                "event_store.client.streams.ReadReq.Options.ControlOption".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "type.googleapis.com/event_store.client.streams.ReadReq.Options.ControlOption"
+                    .into()
+            }
         }
         #[derive(
             Clone,
@@ -190,6 +279,26 @@ pub mod read_req {
             NoFilter(super::super::super::Empty),
         }
     }
+    impl ::prost::Name for Options {
+        const NAME: &'static str = "Options";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.ReadReq.Options".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.ReadReq.Options".into()
+        }
+    }
+}
+impl ::prost::Name for ReadReq {
+    const NAME: &'static str = "ReadReq";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.ReadReq".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.ReadReq".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReadResp {
@@ -210,6 +319,16 @@ pub mod read_resp {
         #[prost(message, optional, tag = "3")]
         pub position: ::core::option::Option<Position>,
     }
+    impl ::prost::Name for CaughtUp {
+        const NAME: &'static str = "CaughtUp";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.ReadResp.CaughtUp".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.ReadResp.CaughtUp".into()
+        }
+    }
     /// The subscription is behind again.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct FellBehind {
@@ -219,6 +338,16 @@ pub mod read_resp {
         pub stream_revision: ::core::option::Option<i64>,
         #[prost(message, optional, tag = "3")]
         pub position: ::core::option::Option<Position>,
+    }
+    impl ::prost::Name for FellBehind {
+        const NAME: &'static str = "FellBehind";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.ReadResp.FellBehind".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.ReadResp.FellBehind".into()
+        }
     }
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct ReadEvent {
@@ -258,6 +387,17 @@ pub mod read_resp {
             #[prost(bytes = "bytes", tag = "8")]
             pub data: ::prost::bytes::Bytes,
         }
+        impl ::prost::Name for RecordedEvent {
+            const NAME: &'static str = "RecordedEvent";
+            const PACKAGE: &'static str = "event_store.client.streams";
+            fn full_name() -> ::prost::alloc::string::String {
+                "event_store.client.streams.ReadResp.ReadEvent.RecordedEvent".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "type.googleapis.com/event_store.client.streams.ReadResp.ReadEvent.RecordedEvent"
+                    .into()
+            }
+        }
         #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
         pub enum Position {
             #[prost(uint64, tag = "3")]
@@ -266,10 +406,31 @@ pub mod read_resp {
             NoPosition(super::super::super::Empty),
         }
     }
+    impl ::prost::Name for ReadEvent {
+        const NAME: &'static str = "ReadEvent";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.ReadResp.ReadEvent".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.ReadResp.ReadEvent".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct SubscriptionConfirmation {
         #[prost(string, tag = "1")]
         pub subscription_id: ::prost::alloc::string::String,
+    }
+    impl ::prost::Name for SubscriptionConfirmation {
+        const NAME: &'static str = "SubscriptionConfirmation";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.ReadResp.SubscriptionConfirmation".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.ReadResp.SubscriptionConfirmation"
+                .into()
+        }
     }
     /// How far a filtered subscription has looked.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -281,6 +442,16 @@ pub mod read_resp {
         #[prost(message, optional, tag = "3")]
         pub timestamp: ::core::option::Option<::prost_types::Timestamp>,
     }
+    impl ::prost::Name for Checkpoint {
+        const NAME: &'static str = "Checkpoint";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.ReadResp.Checkpoint".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.ReadResp.Checkpoint".into()
+        }
+    }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Position {
         #[prost(uint64, tag = "1")]
@@ -288,10 +459,31 @@ pub mod read_resp {
         #[prost(uint64, tag = "2")]
         pub prepare_position: u64,
     }
+    impl ::prost::Name for Position {
+        const NAME: &'static str = "Position";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.ReadResp.Position".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.ReadResp.Position".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct StreamNotFound {
         #[prost(message, optional, tag = "1")]
         pub stream_identifier: ::core::option::Option<super::super::StreamIdentifier>,
+    }
+    impl ::prost::Name for StreamNotFound {
+        const NAME: &'static str = "StreamNotFound";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.ReadResp.StreamNotFound".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.ReadResp.StreamNotFound"
+                .into()
+        }
     }
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Content {
@@ -313,6 +505,16 @@ pub mod read_resp {
         CaughtUp(CaughtUp),
         #[prost(message, tag = "9")]
         FellBehind(FellBehind),
+    }
+}
+impl ::prost::Name for ReadResp {
+    const NAME: &'static str = "ReadResp";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.ReadResp".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.ReadResp".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -345,6 +547,16 @@ pub mod append_req {
             StreamExists(super::super::super::Empty),
         }
     }
+    impl ::prost::Name for Options {
+        const NAME: &'static str = "Options";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.AppendReq.Options".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.AppendReq.Options".into()
+        }
+    }
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct ProposedMessage {
         #[prost(message, optional, tag = "1")]
@@ -360,12 +572,33 @@ pub mod append_req {
         #[prost(bytes = "bytes", tag = "4")]
         pub data: ::prost::bytes::Bytes,
     }
+    impl ::prost::Name for ProposedMessage {
+        const NAME: &'static str = "ProposedMessage";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.AppendReq.ProposedMessage".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.AppendReq.ProposedMessage"
+                .into()
+        }
+    }
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Content {
         #[prost(message, tag = "1")]
         Options(Options),
         #[prost(message, tag = "2")]
         ProposedMessage(ProposedMessage),
+    }
+}
+impl ::prost::Name for AppendReq {
+    const NAME: &'static str = "AppendReq";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.AppendReq".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.AppendReq".into()
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -381,6 +614,16 @@ pub mod append_resp {
         pub commit_position: u64,
         #[prost(uint64, tag = "2")]
         pub prepare_position: u64,
+    }
+    impl ::prost::Name for Position {
+        const NAME: &'static str = "Position";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.AppendResp.Position".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.AppendResp.Position".into()
+        }
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Success {
@@ -406,6 +649,16 @@ pub mod append_resp {
             Position(super::Position),
             #[prost(message, tag = "4")]
             NoPosition(super::super::super::Empty),
+        }
+    }
+    impl ::prost::Name for Success {
+        const NAME: &'static str = "Success";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.AppendResp.Success".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.AppendResp.Success".into()
         }
     }
     /// Told twice: as old clients read it, and as new ones do.
@@ -474,12 +727,33 @@ pub mod append_resp {
             ExpectedNoStream(super::super::super::Empty),
         }
     }
+    impl ::prost::Name for WrongExpectedVersion {
+        const NAME: &'static str = "WrongExpectedVersion";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.AppendResp.WrongExpectedVersion".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.AppendResp.WrongExpectedVersion"
+                .into()
+        }
+    }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Result {
         #[prost(message, tag = "1")]
         Success(Success),
         #[prost(message, tag = "2")]
         WrongExpectedVersion(WrongExpectedVersion),
+    }
+}
+impl ::prost::Name for AppendResp {
+    const NAME: &'static str = "AppendResp";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.AppendResp".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.AppendResp".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -529,6 +803,17 @@ pub mod batch_append_req {
             Deadline(::prost_types::Duration),
         }
     }
+    impl ::prost::Name for Options {
+        const NAME: &'static str = "Options";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.BatchAppendReq.Options".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.BatchAppendReq.Options"
+                .into()
+        }
+    }
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct ProposedMessage {
         #[prost(message, optional, tag = "1")]
@@ -542,6 +827,27 @@ pub mod batch_append_req {
         pub custom_metadata: ::prost::bytes::Bytes,
         #[prost(bytes = "bytes", tag = "4")]
         pub data: ::prost::bytes::Bytes,
+    }
+    impl ::prost::Name for ProposedMessage {
+        const NAME: &'static str = "ProposedMessage";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.BatchAppendReq.ProposedMessage".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.BatchAppendReq.ProposedMessage"
+                .into()
+        }
+    }
+}
+impl ::prost::Name for BatchAppendReq {
+    const NAME: &'static str = "BatchAppendReq";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.BatchAppendReq".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.BatchAppendReq".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -585,6 +891,17 @@ pub mod batch_append_resp {
             NoPosition(()),
         }
     }
+    impl ::prost::Name for Success {
+        const NAME: &'static str = "Success";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.BatchAppendResp.Success".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.BatchAppendResp.Success"
+                .into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Result {
         #[prost(message, tag = "2")]
@@ -602,6 +919,16 @@ pub mod batch_append_resp {
         Any(()),
         #[prost(message, tag = "8")]
         StreamExists(()),
+    }
+}
+impl ::prost::Name for BatchAppendResp {
+    const NAME: &'static str = "BatchAppendResp";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.BatchAppendResp".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.BatchAppendResp".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -634,6 +961,26 @@ pub mod delete_req {
             StreamExists(super::super::super::Empty),
         }
     }
+    impl ::prost::Name for Options {
+        const NAME: &'static str = "Options";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.DeleteReq.Options".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.DeleteReq.Options".into()
+        }
+    }
+}
+impl ::prost::Name for DeleteReq {
+    const NAME: &'static str = "DeleteReq";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.DeleteReq".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.DeleteReq".into()
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteResp {
@@ -649,12 +996,32 @@ pub mod delete_resp {
         #[prost(uint64, tag = "2")]
         pub prepare_position: u64,
     }
+    impl ::prost::Name for Position {
+        const NAME: &'static str = "Position";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.DeleteResp.Position".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.DeleteResp.Position".into()
+        }
+    }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum PositionOption {
         #[prost(message, tag = "1")]
         Position(Position),
         #[prost(message, tag = "2")]
         NoPosition(super::super::Empty),
+    }
+}
+impl ::prost::Name for DeleteResp {
+    const NAME: &'static str = "DeleteResp";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.DeleteResp".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.DeleteResp".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -687,6 +1054,26 @@ pub mod tombstone_req {
             StreamExists(super::super::super::Empty),
         }
     }
+    impl ::prost::Name for Options {
+        const NAME: &'static str = "Options";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.TombstoneReq.Options".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.TombstoneReq.Options".into()
+        }
+    }
+}
+impl ::prost::Name for TombstoneReq {
+    const NAME: &'static str = "TombstoneReq";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.TombstoneReq".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.TombstoneReq".into()
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TombstoneResp {
@@ -702,12 +1089,33 @@ pub mod tombstone_resp {
         #[prost(uint64, tag = "2")]
         pub prepare_position: u64,
     }
+    impl ::prost::Name for Position {
+        const NAME: &'static str = "Position";
+        const PACKAGE: &'static str = "event_store.client.streams";
+        fn full_name() -> ::prost::alloc::string::String {
+            "event_store.client.streams.TombstoneResp.Position".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/event_store.client.streams.TombstoneResp.Position"
+                .into()
+        }
+    }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum PositionOption {
         #[prost(message, tag = "1")]
         Position(Position),
         #[prost(message, tag = "2")]
         NoPosition(super::super::Empty),
+    }
+}
+impl ::prost::Name for TombstoneResp {
+    const NAME: &'static str = "TombstoneResp";
+    const PACKAGE: &'static str = "event_store.client.streams";
+    fn full_name() -> ::prost::alloc::string::String {
+        "event_store.client.streams.TombstoneResp".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/event_store.client.streams.TombstoneResp".into()
     }
 }
 /// Generated client implementations.

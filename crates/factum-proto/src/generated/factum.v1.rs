@@ -2,6 +2,16 @@
 /// A choice that needs no value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unit {}
+impl ::prost::Name for Unit {
+    const NAME: &'static str = "Unit";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Unit".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Unit".into()
+    }
+}
 /// An event to be written.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NewEvent {
@@ -25,6 +35,16 @@ pub struct NewEvent {
     pub tags: ::prost::alloc::vec::Vec<u32>,
     #[prost(sfixed64, optional, tag = "8")]
     pub occurred_at_ns: ::core::option::Option<i64>,
+}
+impl ::prost::Name for NewEvent {
+    const NAME: &'static str = "NewEvent";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.NewEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.NewEvent".into()
+    }
 }
 /// An event as it was stored.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -53,6 +73,16 @@ pub struct Event {
     #[prost(uint64, tag = "11")]
     pub position: u64,
 }
+impl ::prost::Name for Event {
+    const NAME: &'static str = "Event";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Event".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Event".into()
+    }
+}
 /// What a stream must be like.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Expected {
@@ -74,6 +104,16 @@ pub mod expected {
         At(u64),
     }
 }
+impl ::prost::Name for Expected {
+    const NAME: &'static str = "Expected";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Expected".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Expected".into()
+    }
+}
 /// Which events: all, or those that match one of the items. One of the two must be given.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Query {
@@ -81,6 +121,16 @@ pub struct Query {
     pub all: bool,
     #[prost(message, repeated, tag = "2")]
     pub items: ::prost::alloc::vec::Vec<QueryItem>,
+}
+impl ::prost::Name for Query {
+    const NAME: &'static str = "Query";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Query".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Query".into()
+    }
 }
 /// All fields that are given must hold. Of `tags` all must be present, of the others one suffices.
 /// An item without fields is refused.
@@ -96,6 +146,16 @@ pub struct QueryItem {
     pub stream_prefixes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "5")]
     pub type_prefixes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for QueryItem {
+    const NAME: &'static str = "QueryItem";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.QueryItem".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.QueryItem".into()
+    }
 }
 /// What must hold before an append.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -113,6 +173,16 @@ pub mod check {
         #[prost(message, optional, tag = "2")]
         pub expected: ::core::option::Option<super::Expected>,
     }
+    impl ::prost::Name for StreamCheck {
+        const NAME: &'static str = "StreamCheck";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Check.StreamCheck".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Check.StreamCheck".into()
+        }
+    }
     /// No event matches after a position (exclusive).
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct NoMatch {
@@ -120,6 +190,16 @@ pub mod check {
         pub query: ::core::option::Option<super::Query>,
         #[prost(uint64, tag = "2")]
         pub after: u64,
+    }
+    impl ::prost::Name for NoMatch {
+        const NAME: &'static str = "NoMatch";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Check.NoMatch".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Check.NoMatch".into()
+        }
     }
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Check {
@@ -129,6 +209,16 @@ pub mod check {
         NoMatch(NoMatch),
     }
 }
+impl ::prost::Name for Check {
+    const NAME: &'static str = "Check";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Check".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Check".into()
+    }
+}
 /// How far an upstream source has been taken in; must increase.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Tracking {
@@ -136,6 +226,16 @@ pub struct Tracking {
     pub source: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub position: u64,
+}
+impl ::prost::Name for Tracking {
+    const NAME: &'static str = "Tracking";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Tracking".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Tracking".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AppendRequest {
@@ -147,6 +247,16 @@ pub struct AppendRequest {
     pub checks: ::prost::alloc::vec::Vec<Check>,
     #[prost(message, optional, tag = "4")]
     pub tracking: ::core::option::Option<Tracking>,
+}
+impl ::prost::Name for AppendRequest {
+    const NAME: &'static str = "AppendRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.AppendRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.AppendRequest".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AppendStreamRequest {
@@ -162,6 +272,26 @@ pub mod append_stream_request {
         pub tag: u64,
         #[prost(message, optional, tag = "2")]
         pub append: ::core::option::Option<super::AppendRequest>,
+    }
+    impl ::prost::Name for Tagged {
+        const NAME: &'static str = "Tagged";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.AppendStreamRequest.Tagged".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.AppendStreamRequest.Tagged".into()
+        }
+    }
+}
+impl ::prost::Name for AppendStreamRequest {
+    const NAME: &'static str = "AppendStreamRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.AppendStreamRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.AppendStreamRequest".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -189,6 +319,26 @@ pub mod append_stream_response {
             Error(super::super::Error),
         }
     }
+    impl ::prost::Name for Answer {
+        const NAME: &'static str = "Answer";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.AppendStreamResponse.Answer".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.AppendStreamResponse.Answer".into()
+        }
+    }
+}
+impl ::prost::Name for AppendStreamResponse {
+    const NAME: &'static str = "AppendStreamResponse";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.AppendStreamResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.AppendStreamResponse".into()
+    }
 }
 /// What an append wrote.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -213,6 +363,26 @@ pub mod receipt {
         #[prost(uint64, tag = "3")]
         pub last: u64,
     }
+    impl ::prost::Name for Written {
+        const NAME: &'static str = "Written";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Receipt.Written".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Receipt.Written".into()
+        }
+    }
+}
+impl ::prost::Name for Receipt {
+    const NAME: &'static str = "Receipt";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Receipt".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Receipt".into()
+    }
 }
 /// One stream, or every event that matches.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -228,6 +398,16 @@ pub mod select {
         Stream(::prost::alloc::string::String),
         #[prost(message, tag = "2")]
         Query(super::Query),
+    }
+}
+impl ::prost::Name for Select {
+    const NAME: &'static str = "Select";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Select".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Select".into()
     }
 }
 /// The past in which a read takes place; now, where unset.
@@ -250,6 +430,16 @@ pub mod as_of {
         OccurredAtNs(i64),
     }
 }
+impl ::prost::Name for AsOf {
+    const NAME: &'static str = "AsOf";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.AsOf".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.AsOf".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReadRequest {
     #[prost(message, optional, tag = "1")]
@@ -270,6 +460,16 @@ pub struct ReadRequest {
     #[prost(uint64, optional, tag = "7")]
     pub at_least: ::core::option::Option<u64>,
 }
+impl ::prost::Name for ReadRequest {
+    const NAME: &'static str = "ReadRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.ReadRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.ReadRequest".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReadResponse {
     #[prost(oneof = "read_response::Content", tags = "1, 2")]
@@ -286,12 +486,32 @@ pub mod read_response {
         #[prost(message, optional, tag = "2")]
         pub state: ::core::option::Option<super::StreamState>,
     }
+    impl ::prost::Name for Start {
+        const NAME: &'static str = "Start";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.ReadResponse.Start".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.ReadResponse.Start".into()
+        }
+    }
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Content {
         #[prost(message, tag = "1")]
         Start(Start),
         #[prost(message, tag = "2")]
         Batch(super::Batch),
+    }
+}
+impl ::prost::Name for ReadResponse {
+    const NAME: &'static str = "ReadResponse";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.ReadResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.ReadResponse".into()
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -313,6 +533,16 @@ pub mod stream_state {
         Tombstoned(super::Unit),
     }
 }
+impl ::prost::Name for StreamState {
+    const NAME: &'static str = "StreamState";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.StreamState".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.StreamState".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubscribeRequest {
     #[prost(message, optional, tag = "1")]
@@ -320,6 +550,16 @@ pub struct SubscribeRequest {
     /// Exclusive: a revision of a stream, a position of a query. Unset: from the first.
     #[prost(uint64, optional, tag = "2")]
     pub after: ::core::option::Option<u64>,
+}
+impl ::prost::Name for SubscribeRequest {
+    const NAME: &'static str = "SubscribeRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.SubscribeRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.SubscribeRequest".into()
+    }
 }
 /// Events in order. All that were selected up to (or, backwards, down to) `through` have been sent.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -334,23 +574,73 @@ pub struct Batch {
     #[prost(bool, tag = "4")]
     pub caught_up: bool,
 }
+impl ::prost::Name for Batch {
+    const NAME: &'static str = "Batch";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Batch".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Batch".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeadRequest {}
+impl ::prost::Name for HeadRequest {
+    const NAME: &'static str = "HeadRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.HeadRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.HeadRequest".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeadResponse {
     /// 0 where there is no event.
     #[prost(uint64, tag = "1")]
     pub position: u64,
 }
+impl ::prost::Name for HeadResponse {
+    const NAME: &'static str = "HeadResponse";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.HeadResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.HeadResponse".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MetadataRequest {
     #[prost(string, tag = "1")]
     pub stream: ::prost::alloc::string::String,
 }
+impl ::prost::Name for MetadataRequest {
+    const NAME: &'static str = "MetadataRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.MetadataRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.MetadataRequest".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MetadataResponse {
     #[prost(message, optional, tag = "1")]
     pub metadata: ::core::option::Option<StreamMetadata>,
+}
+impl ::prost::Name for MetadataResponse {
+    const NAME: &'static str = "MetadataResponse";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.MetadataResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.MetadataResponse".into()
+    }
 }
 /// What governs a stream's life.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -370,6 +660,16 @@ pub struct StreamMetadata {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+}
+impl ::prost::Name for StreamMetadata {
+    const NAME: &'static str = "StreamMetadata";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.StreamMetadata".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.StreamMetadata".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChangeRequest {
@@ -393,10 +693,30 @@ pub mod change_request {
         SetMetadata(super::StreamMetadata),
     }
 }
+impl ::prost::Name for ChangeRequest {
+    const NAME: &'static str = "ChangeRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.ChangeRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.ChangeRequest".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrackedRequest {
     #[prost(string, tag = "1")]
     pub source: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TrackedRequest {
+    const NAME: &'static str = "TrackedRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.TrackedRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.TrackedRequest".into()
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrackedResponse {
@@ -404,8 +724,28 @@ pub struct TrackedResponse {
     #[prost(uint64, optional, tag = "1")]
     pub position: ::core::option::Option<u64>,
 }
+impl ::prost::Name for TrackedResponse {
+    const NAME: &'static str = "TrackedResponse";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.TrackedResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.TrackedResponse".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CapabilitiesRequest {}
+impl ::prost::Name for CapabilitiesRequest {
+    const NAME: &'static str = "CapabilitiesRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.CapabilitiesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.CapabilitiesRequest".into()
+    }
+}
 /// What the store can do, and the largest that it takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CapabilitiesResponse {
@@ -432,6 +772,16 @@ pub struct CapabilitiesResponse {
     #[prost(message, optional, tag = "10")]
     pub limits: ::core::option::Option<Limits>,
 }
+impl ::prost::Name for CapabilitiesResponse {
+    const NAME: &'static str = "CapabilitiesResponse";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.CapabilitiesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.CapabilitiesResponse".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Limits {
     #[prost(uint64, tag = "1")]
@@ -451,8 +801,28 @@ pub struct Limits {
     #[prost(uint64, tag = "8")]
     pub query_terms_max: u64,
 }
+impl ::prost::Name for Limits {
+    const NAME: &'static str = "Limits";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Limits".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Limits".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatisticsRequest {}
+impl ::prost::Name for StatisticsRequest {
+    const NAME: &'static str = "StatisticsRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.StatisticsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.StatisticsRequest".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatisticsResponse {
     /// Of the server.
@@ -461,6 +831,16 @@ pub struct StatisticsResponse {
     /// The store's and the server's numbers.
     #[prost(message, repeated, tag = "2")]
     pub statistics: ::prost::alloc::vec::Vec<Statistic>,
+}
+impl ::prost::Name for StatisticsResponse {
+    const NAME: &'static str = "StatisticsResponse";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.StatisticsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.StatisticsResponse".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Statistic {
@@ -475,6 +855,16 @@ pub struct Statistic {
     /// It only ever grows while the store is open.
     #[prost(bool, tag = "4")]
     pub counter: bool,
+}
+impl ::prost::Name for Statistic {
+    const NAME: &'static str = "Statistic";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Statistic".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Statistic".into()
+    }
 }
 /// Why an append, a change or a read was refused. Unset means an error that this client is too old
 /// to know: the status says more.
@@ -504,10 +894,30 @@ pub mod error {
             Match(u64),
         }
     }
+    impl ::prost::Name for Conflict {
+        const NAME: &'static str = "Conflict";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.Conflict".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.Conflict".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Tombstoned {
         #[prost(string, tag = "1")]
         pub stream: ::prost::alloc::string::String,
+    }
+    impl ::prost::Name for Tombstoned {
+        const NAME: &'static str = "Tombstoned";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.Tombstoned".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.Tombstoned".into()
+        }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Tracked {
@@ -516,12 +926,32 @@ pub mod error {
         #[prost(uint64, tag = "2")]
         pub stored: u64,
     }
+    impl ::prost::Name for Tracked {
+        const NAME: &'static str = "Tracked";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.Tracked".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.Tracked".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct IdReused {
         #[prost(bytes = "bytes", tag = "1")]
         pub id: ::prost::bytes::Bytes,
         #[prost(uint64, tag = "2")]
         pub at: u64,
+    }
+    impl ::prost::Name for IdReused {
+        const NAME: &'static str = "IdReused";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.IdReused".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.IdReused".into()
+        }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct TooLarge {
@@ -532,30 +962,90 @@ pub mod error {
         #[prost(uint64, tag = "3")]
         pub limit: u64,
     }
+    impl ::prost::Name for TooLarge {
+        const NAME: &'static str = "TooLarge";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.TooLarge".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.TooLarge".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Unsupported {
         #[prost(string, tag = "1")]
         pub what: ::prost::alloc::string::String,
+    }
+    impl ::prost::Name for Unsupported {
+        const NAME: &'static str = "Unsupported";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.Unsupported".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.Unsupported".into()
+        }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Unknown {
         #[prost(string, tag = "1")]
         pub why: ::prost::alloc::string::String,
     }
+    impl ::prost::Name for Unknown {
+        const NAME: &'static str = "Unknown";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.Unknown".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.Unknown".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct ReadOnly {
         #[prost(string, tag = "1")]
         pub why: ::prost::alloc::string::String,
+    }
+    impl ::prost::Name for ReadOnly {
+        const NAME: &'static str = "ReadOnly";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.ReadOnly".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.ReadOnly".into()
+        }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Damaged {
         #[prost(string, tag = "1")]
         pub what: ::prost::alloc::string::String,
     }
+    impl ::prost::Name for Damaged {
+        const NAME: &'static str = "Damaged";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.Damaged".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.Damaged".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Unavailable {
         #[prost(string, tag = "1")]
         pub why: ::prost::alloc::string::String,
+    }
+    impl ::prost::Name for Unavailable {
+        const NAME: &'static str = "Unavailable";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Error.Unavailable".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Error.Unavailable".into()
+        }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Error {
@@ -597,6 +1087,16 @@ pub mod error {
         Unavailable(Unavailable),
     }
 }
+impl ::prost::Name for Error {
+    const NAME: &'static str = "Error";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Error".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Error".into()
+    }
+}
 /// What is wrong with a request.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Invalid {
@@ -612,12 +1112,32 @@ pub mod invalid {
         #[prost(string, tag = "2")]
         pub stream: ::prost::alloc::string::String,
     }
+    impl ::prost::Name for DuplicateId {
+        const NAME: &'static str = "DuplicateId";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Invalid.DuplicateId".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Invalid.DuplicateId".into()
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct MetadataType {
         #[prost(string, tag = "1")]
         pub stream: ::prost::alloc::string::String,
         #[prost(string, tag = "2")]
         pub event_type: ::prost::alloc::string::String,
+    }
+    impl ::prost::Name for MetadataType {
+        const NAME: &'static str = "MetadataType";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Invalid.MetadataType".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Invalid.MetadataType".into()
+        }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Invalid {
@@ -656,6 +1176,16 @@ pub mod invalid {
         Source(super::Unit),
     }
 }
+impl ::prost::Name for Invalid {
+    const NAME: &'static str = "Invalid";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Invalid".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Invalid".into()
+    }
+}
 /// A name that no store takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InvalidName {
@@ -680,6 +1210,16 @@ pub mod invalid_name {
         /// `$$` alone, or metadata of metadata.
         #[prost(string, tag = "5")]
         NotAStream(::prost::alloc::string::String),
+    }
+}
+impl ::prost::Name for InvalidName {
+    const NAME: &'static str = "InvalidName";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.InvalidName".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.InvalidName".into()
     }
 }
 /// How an event's data is to be read.

@@ -14,12 +14,32 @@ pub struct Event {
     #[prost(message, repeated, tag = "5")]
     pub metadata: ::prost::alloc::vec::Vec<MetadataEntry>,
 }
+impl ::prost::Name for Event {
+    const NAME: &'static str = "Event";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.Event".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.Event".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MetadataEntry {
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
+}
+impl ::prost::Name for MetadataEntry {
+    const NAME: &'static str = "MetadataEntry";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.MetadataEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.MetadataEntry".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SequencedEvent {
@@ -32,6 +52,16 @@ pub struct SequencedEvent {
     #[prost(message, optional, tag = "3")]
     pub tracking_info: ::core::option::Option<TrackingInfo>,
 }
+impl ::prost::Name for SequencedEvent {
+    const NAME: &'static str = "SequencedEvent";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.SequencedEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.SequencedEvent".into()
+    }
+}
 /// Matches where the type is one of `types` (or none are given) and all tags are present.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryItem {
@@ -40,11 +70,31 @@ pub struct QueryItem {
     #[prost(string, repeated, tag = "2")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+impl ::prost::Name for QueryItem {
+    const NAME: &'static str = "QueryItem";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.QueryItem".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.QueryItem".into()
+    }
+}
 /// Matches where one item does; without items, everything.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Query {
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<QueryItem>,
+}
+impl ::prost::Name for Query {
+    const NAME: &'static str = "Query";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.Query".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.Query".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AppendCondition {
@@ -54,6 +104,16 @@ pub struct AppendCondition {
     /// Only events after this position count.
     #[prost(uint64, optional, tag = "2")]
     pub after: ::core::option::Option<u64>,
+}
+impl ::prost::Name for AppendCondition {
+    const NAME: &'static str = "AppendCondition";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.AppendCondition".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.AppendCondition".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReadRequest {
@@ -75,6 +135,16 @@ pub struct ReadRequest {
     #[prost(uint32, optional, tag = "6")]
     pub batch_size: ::core::option::Option<u32>,
 }
+impl ::prost::Name for ReadRequest {
+    const NAME: &'static str = "ReadRequest";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.ReadRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.ReadRequest".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReadResponse {
     #[prost(message, repeated, tag = "1")]
@@ -82,6 +152,16 @@ pub struct ReadResponse {
     /// Of the store or, with a limit, the last position returned.
     #[prost(uint64, optional, tag = "2")]
     pub head: ::core::option::Option<u64>,
+}
+impl ::prost::Name for ReadResponse {
+    const NAME: &'static str = "ReadResponse";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.ReadResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.ReadResponse".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubscribeRequest {
@@ -93,10 +173,30 @@ pub struct SubscribeRequest {
     #[prost(uint32, optional, tag = "3")]
     pub batch_size: ::core::option::Option<u32>,
 }
+impl ::prost::Name for SubscribeRequest {
+    const NAME: &'static str = "SubscribeRequest";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.SubscribeRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.SubscribeRequest".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubscribeResponse {
     #[prost(message, repeated, tag = "1")]
     pub events: ::prost::alloc::vec::Vec<SequencedEvent>,
+}
+impl ::prost::Name for SubscribeResponse {
+    const NAME: &'static str = "SubscribeResponse";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.SubscribeResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.SubscribeResponse".into()
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrackingInfo {
@@ -104,6 +204,16 @@ pub struct TrackingInfo {
     pub source: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub position: u64,
+}
+impl ::prost::Name for TrackingInfo {
+    const NAME: &'static str = "TrackingInfo";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.TrackingInfo".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.TrackingInfo".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AppendRequest {
@@ -114,30 +224,90 @@ pub struct AppendRequest {
     #[prost(message, optional, tag = "3")]
     pub tracking_info: ::core::option::Option<TrackingInfo>,
 }
+impl ::prost::Name for AppendRequest {
+    const NAME: &'static str = "AppendRequest";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.AppendRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.AppendRequest".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendResponse {
     /// Of the last event written.
     #[prost(uint64, tag = "1")]
     pub position: u64,
 }
+impl ::prost::Name for AppendResponse {
+    const NAME: &'static str = "AppendResponse";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.AppendResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.AppendResponse".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeadRequest {}
+impl ::prost::Name for HeadRequest {
+    const NAME: &'static str = "HeadRequest";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.HeadRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.HeadRequest".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeadResponse {
     /// Unset where there is no event.
     #[prost(uint64, optional, tag = "1")]
     pub position: ::core::option::Option<u64>,
 }
+impl ::prost::Name for HeadResponse {
+    const NAME: &'static str = "HeadResponse";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.HeadResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.HeadResponse".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrackingRequest {
     #[prost(string, tag = "1")]
     pub source: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TrackingRequest {
+    const NAME: &'static str = "TrackingRequest";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.TrackingRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.TrackingRequest".into()
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrackingResponse {
     /// Unset where the source is not known.
     #[prost(uint64, optional, tag = "1")]
     pub position: ::core::option::Option<u64>,
+}
+impl ::prost::Name for TrackingResponse {
+    const NAME: &'static str = "TrackingResponse";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.TrackingResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.TrackingResponse".into()
+    }
 }
 /// Carried as it is in the trailer `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -200,6 +370,16 @@ pub mod error_response {
                 _ => None,
             }
         }
+    }
+}
+impl ::prost::Name for ErrorResponse {
+    const NAME: &'static str = "ErrorResponse";
+    const PACKAGE: &'static str = "umadb.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "umadb.v1.ErrorResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/umadb.v1.ErrorResponse".into()
     }
 }
 /// Generated client implementations.

@@ -1,0 +1,45 @@
+//! What every handler shares: the store, the configuration, the counters, and word of the end.
+
+use crate::{config::Config, gate::Gate, metrics::Metrics};
+use factum_core::AnyStore;
+use std::{net::SocketAddr, sync::Arc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Shared by all connections of one server.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: AnyStore,
+    pub(crate) config: Config,
+    pub(crate) gate: Gate,
+    pub(crate) metrics: Metrics,
+    /// Cancelled when the server is to stop: subscriptions end, calls in progress finish.
+    pub(crate) drain: CancellationToken,
+    /// Of this run of the server.
+    pub(crate) instance: Uuid,
+}
+
+/// One reference count.
+pub(crate) type Context = Arc<Shared>;
+
+impl Shared {
+    pub(crate) fn new(store: AnyStore, config: Config) -> Context {
+        Arc::new(Self {
+            store,
+            gate: Gate::new(&config.limits),
+            config,
+            metrics: Metrics::default(),
+            drain: CancellationToken::new(),
+            instance: Uuid::new_v4(),
+        })
+    }
+}
+
+/// How a client reached the server: an extension of every request.
+#[derive(Clone, Debug)]
+pub(crate) struct Reached {
+    /// The authority that the client named.
+    pub(crate) authority: Option<String>,
+    /// Where the connection was accepted.
+    pub(crate) local: SocketAddr,
+}
