@@ -188,6 +188,12 @@ impl RecordedEvent {
         self.page.shared(&self.slot().metadata)
     }
 
+    /// Bytes of payload: data and metadata.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.data().len() + self.metadata().len()
+    }
+
     /// The event's tags, in the order in which they were given.
     #[must_use]
     pub fn tags(&self) -> &[Tag] {

@@ -9,7 +9,7 @@ mod replay;
 mod validate;
 
 pub use change::judge_change;
-pub use validate::{validate, validate_query};
+pub use validate::{validate, validate_change, validate_query};
 
 use crate::{
     Append, AppendError, Check, EventData, Expected, Found, Position, Query, Receipt, Revision,
@@ -144,7 +144,7 @@ impl Plan {
     }
 }
 
-/// Judges a valid append ([`validate`] comes first).
+/// Judges a valid append ([`validate`] comes first, as [`validate_change`] before a change).
 pub fn judge<V: View>(append: Append, view: &mut V) -> Result<Verdict, Refusal<V::Error>> {
     let mut heads = Heads::default();
     if let Some(receipt) = replay::replayed(&append, view, &mut heads)? {

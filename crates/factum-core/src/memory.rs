@@ -146,6 +146,7 @@ impl EventStore for MemoryStore {
         change: Change,
         expected: Option<Expected>,
     ) -> Result<Receipt, AppendError> {
+        judge::validate_change(&change, &self.capabilities.limits)?;
         self.carry_out(|state| judge::judge_change(stream, change, expected, state))
     }
 

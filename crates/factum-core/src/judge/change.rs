@@ -50,9 +50,20 @@ pub fn judge_change<V: View>(
 
 fn set<V: View>(metadata: &StreamMetadata, view: &mut V) -> Result<EventData, Refusal<V::Error>> {
     let event = metadata_event(metadata, view.new_id());
-    // The fields are public: what was put in by hand must read back.
-    StreamMetadata::from_json(&event.data).map_err(AppendError::from)?;
+    // The fields are public: what was put in by hand must read back, and as what it was put in. A
+    // value that is no single JSON value (`1,"$tb":7`) could otherwise smuggle in another key.
+    let read = StreamMetadata::from_json(&event.data).map_err(AppendError::from)?;
+    if !says_the_same(&read, metadata) {
+        let why = "a key of its own was given among the others, or a value that is no JSON value";
+        return Err(AppendError::from(Invalid::Metadata { why: why.into() }).into());
+    }
     Ok(event)
+}
+
+/// Whether both have the same keys, and the store's own ones the same values.
+fn says_the_same(a: &StreamMetadata, b: &StreamMetadata) -> bool {
+    let own = |m: &StreamMetadata| (m.truncate_before, m.max_count, m.max_age_s);
+    own(a) == own(b) && a.other.keys().eq(b.other.keys())
 }
 
 fn tombstone<V: View>(view: &mut V) -> EventData {
@@ -66,5 +77,29 @@ fn single(stream: StreamName, revision: Revision, event: EventData) -> Plan {
         events: vec![Planned { stream, revision, event }],
         tracking: None,
         streams: vec![written],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json_of_a: &str, same: bool) {
+        let other = [("a".to_owned(), json_of_a.to_owned())].into();
+        let given = StreamMetadata { max_count: Some(1), other, ..StreamMetadata::default() };
+        let read = StreamMetadata::from_json(given.to_json().as_bytes());
+        assert_eq!(read.is_ok_and(|read| says_the_same(&read, &given)), same, "{json_of_a}");
+    }
+
+    /// Cause: a value was only asked to parse, so that `1,"$tb":7` truncated the stream.
+    /// Fix: what is read back must have the same keys.
+    #[test]
+    fn a_value_cannot_smuggle_in_a_key() {
+        for good in ["1", " [1, {\"$tb\": 2}] ", "\"x\"", "null"] {
+            check(good, true);
+        }
+        for bad in ["1,\"$tb\":7", "1,\"b\":2", "1,\"$maxCount\":2", "", "}{"] {
+            check(bad, false);
+        }
     }
 }

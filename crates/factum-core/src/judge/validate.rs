@@ -1,8 +1,8 @@
 //! What can be refused without looking at any state: shape, names, limits.
 
 use crate::{
-    Append, AppendError, Check, EventData, Invalid, Limits, Query, StreamMetadata, StreamName,
-    Tracking, name::NAME_BYTES_MAX, system,
+    Append, AppendError, Change, Check, EventData, Invalid, Limits, Query, StreamMetadata,
+    StreamName, Tracking, name::NAME_BYTES_MAX, system,
 };
 use std::collections::HashSet;
 
@@ -28,6 +28,18 @@ pub fn validate(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     within("bytes in the append", bytes, limits.append_bytes_max)?;
     validate_checks(&append.checks, limits)?;
     append.tracking.as_ref().map_or(Ok(()), validate_tracking)
+}
+
+/// Refuses a change of a stream that no state could make acceptable: metadata over the limit of an
+/// event's data, as it is stored as one.
+pub fn validate_change(change: &Change, limits: &Limits) -> Result<(), AppendError> {
+    match change {
+        Change::Delete | Change::Tombstone => Ok(()),
+        Change::SetMetadata(metadata) => {
+            let bytes = metadata.to_json().len();
+            within("bytes in the stream's metadata", bytes, limits.event_bytes_max)
+        }
+    }
 }
 
 fn validate_event(
@@ -96,4 +108,22 @@ pub fn validate_query(query: &Query, limits: &Limits) -> Result<(), AppendError>
 
 fn within(what: &'static str, actual: usize, limit: usize) -> Result<(), AppendError> {
     if actual > limit { Err(AppendError::TooLarge { what, actual, limit }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cause: the limits were asked of appends only, so that a change could store what no append
+    /// could. Fix: a change is validated too.
+    #[test]
+    fn metadata_has_the_limit_of_an_events_data() {
+        let metadata = StreamMetadata { max_count: Some(7), ..StreamMetadata::default() };
+        let change = Change::SetMetadata(metadata);
+        let bytes = r#"{"$maxCount":7}"#.len();
+        let limits = |event_bytes_max| Limits { event_bytes_max, ..Limits::default() };
+        assert_eq!(validate_change(&change, &limits(bytes)), Ok(()));
+        let refused = validate_change(&change, &limits(bytes - 1));
+        assert!(matches!(refused, Err(AppendError::TooLarge { actual, .. }) if actual == bytes));
+    }
 }

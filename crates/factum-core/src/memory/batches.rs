@@ -3,6 +3,7 @@
 use super::{MemoryStore, state::State};
 use crate::{
     AsOf, Batch, Direction, Position, Read, ReadError, RecordedEvent, Select, Subscribe, Timestamp,
+    page::PAGE_BYTES_MAX,
 };
 use futures_core::Stream;
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 /// Events in one batch: few, so that tests with few events see several batches.
-const BATCH_EVENTS_MAX: usize = 16;
+const BATCH_EVENTS_MAX: u64 = 16;
 
 /// What is left to deliver.
 #[derive(Debug)]
@@ -102,10 +103,13 @@ impl Selection {
     }
 
     fn batch(&mut self, state: &State) -> Batch {
-        let mut events = Vec::new();
-        while events.len() < BATCH_EVENTS_MAX.min(usize::try_from(self.left).unwrap_or(usize::MAX))
+        let mut events: Vec<RecordedEvent> = Vec::new();
+        let mut bytes = 0;
+        while (events.len() as u64) < self.left.min(BATCH_EVENTS_MAX)
             && let Some((place, event)) = self.next(state)
+            && (events.is_empty() || bytes + event.payload_bytes() <= PAGE_BYTES_MAX)
         {
+            bytes += event.payload_bytes();
             events.push(event.clone());
             self.at = match self.direction {
                 Direction::Forward => place + 1,
@@ -168,5 +172,39 @@ impl Stream for MemoryBatches {
         this.told = batch.caught_up.then_some(state.head());
         this.done = !is_live && batch.caught_up;
         Poll::Ready(Some(Ok(batch)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Append, EventData, EventStore, EventType, StreamName, Uuid, next_batch};
+    use std::{pin::pin, task::Waker};
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("an in-memory store does not wait"),
+        }
+    }
+
+    /// Cause: a batch was bounded by its events only, so that 16 large ones made a batch of
+    /// hundreds of megabytes, which no transport takes. Fix: it is bounded by its payload too.
+    #[test]
+    fn a_batch_is_bounded_in_bytes() {
+        let store = MemoryStore::new();
+        let stream = StreamName::new("a-1").unwrap();
+        let sizes = [PAGE_BYTES_MAX / 2, PAGE_BYTES_MAX / 2, 1, PAGE_BYTES_MAX + 1, 0, 1];
+        for (size, id) in sizes.into_iter().zip(1..) {
+            let event_type = EventType::new("x").unwrap();
+            let event = EventData::new(Uuid::from_u128(id), event_type, vec![0; size]);
+            now(store.append(Append::to(stream.clone(), [event]))).unwrap();
+        }
+        let mut batches = now(store.read(Read::stream(stream))).unwrap().batches;
+        let mut counts = Vec::new();
+        while let Some(batch) = now(next_batch(&mut batches)) {
+            counts.push(batch.unwrap().events.len());
+        }
+        assert_eq!(counts, [2, 1, 1, 2]);
     }
 }
