@@ -1,1 +1,50 @@
-//! The conformance suite that every Factum store passes
+//! The conformance suite: what every event store does, as cases that run over any of them.
+//!
+//! A store's tests implement [`Harness`] (how to make a store, and what else they can do with it),
+//! and name it once:
+//!
+//! ```
+//! use factum_testkit::MemoryHarness;
+//!
+//! mod conformance {
+//!     use super::*;
+//!     factum_testkit::conformance!(MemoryHarness::new(), run = factum_testkit::block_on);
+//! }
+//! ```
+//!
+//! That makes one `#[test]` of each case, in a module for each area, so that
+//! `cargo test replay::` runs the retries. What a store says it cannot do
+//! ([`factum_core::Capabilities`]) it must refuse as `Unsupported`, with nothing written: a case
+//! that comes to such an operation ends there, having proved the refusal. What a harness cannot do
+//! ([`Need`]) is skipped, and said aloud.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`harness`] | what a store's tests bring |
+//! | [`suite`] | the list of cases, and the macro [`conformance!`] |
+//! | [`run`] | runs one case: a thread, a time limit, a verdict |
+//! | [`trial`] | what a case works with: a store, names of its own, patience |
+//! | [`build`] | events and checks in few words |
+//! | [`difference`] | assertions that show where two values differ |
+//! | [`wait`] | waiting without a runtime: `block_on`, limits |
+//!
+//! No runtime lives here: a store that needs one brings its own as `run`.
+
+pub mod build;
+mod cases;
+pub mod difference;
+pub mod harness;
+mod referee;
+pub mod run;
+mod skip;
+pub mod suite;
+pub mod trial;
+pub mod wait;
+
+pub use build::{Ids, event, event_with_id};
+pub use difference::same;
+pub use harness::{Boxed, Harness, ManualClock, MemoryHarness, Need};
+pub use run::{Failure, Outcome, Settings, Verdict};
+pub use suite::{CASES, Case};
+pub use trial::{Feed, Seen, Trial};
+pub use wait::{block_on, within};
