@@ -11,8 +11,10 @@ mod members;
 mod record;
 mod xes;
 
-pub(crate) use file::{Opened, open};
+pub(crate) use cloudevents::extension;
+pub(crate) use file::open;
 pub(crate) use record::{Fault, Fields, InputError, Place, Record};
+pub(crate) use xes::TIME;
 
 use self::file::Bytes;
 use std::path::Path;

@@ -1,13 +1,35 @@
 //! The `factum` command: a store in one command, and facts in and out of any store.
 //!
-//! Everything but `dev` and `serve` works over `factum::AnyStore` and nothing else: which store that
-//! is, `--at URL` says.
+//! Everything but `dev` and `serve` works over [`factum::AnyStore`] and nothing else: which store
+//! that is, `--at URL` says.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`args`] | the command line |
+//! | [`command`] | what each command does |
+//! | [`input`], [`template`], [`time`] | files of events: read, and understood |
+//! | [`import`], [`identity`] | from a file into a store, each event once |
+//! | [`print`], [`console`] | events and errors, for people and for programs |
+//! | [`failure`] | exit codes |
 
+mod args;
+mod command;
 mod console;
 mod failure;
 mod identity;
+mod import;
 mod input;
 mod json;
+mod print;
 mod template;
 mod time;
-fn main() {}
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command::run(args::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -36,4 +36,12 @@ mod open;
 pub mod prelude;
 
 pub use factum_core::*;
-pub use open::{OpenError, open};
+pub use open::{OpenError, folder, open};
+
+/// The client, for what is its own: `factum_client`.
+#[cfg(feature = "client")]
+pub use factum_client as client;
+
+/// The embedded engine, for what is its own: `factum_log`.
+#[cfg(feature = "embedded")]
+pub use factum_log as log;

@@ -53,6 +53,8 @@ pub(crate) struct Record {
     pub(crate) tags: Vec<String>,
     /// Its identity, where the format has one.
     pub(crate) id: Option<Uuid>,
+    /// It comes from a store's export: the order of the file is the order of the store.
+    pub(crate) is_own: bool,
 }
 
 impl Record {
@@ -66,6 +68,7 @@ impl Record {
             metadata: Bytes::new(),
             tags: Vec::new(),
             id: None,
+            is_own: false,
         }
     }
 }

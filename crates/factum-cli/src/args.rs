@@ -1,0 +1,327 @@
+//! The command line, as clap reads it: every command, option and help text.
+//!
+//! Only shapes and their parsing live here; what a command does is in [`crate::command`]. The help
+//! texts are what man pages and completions are made of.
+
+mod parse;
+mod select;
+
+pub(crate) use parse::{AsOfArg, Expect, From, Payload};
+pub(crate) use select::Selection;
+
+use crate::input::Format;
+use crate::template::Template;
+use crate::time::TimeFormat;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use factum::{EventType, StreamName, Tag, Timestamp, Uuid};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Where `--at` points if nobody says otherwise.
+pub(crate) const DEFAULT_URL: &str = "factum://127.0.0.1:2113";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed for another reason than those below
+  2  the command line is wrong
+  3  an expectation does not hold; nothing was written
+  4  no such stream or store, or it was deleted
+  5  nobody answers at the URL, or the store is overloaded
+  6  the input is bad: a file, a row, a JSON text
+  7  the store cannot be used so: in use, damaged, read-only, of a newer format
+
+Begin with `factum dev`, and in another terminal `factum append order-1 --type order.placed`.";
+
+/// A store of facts: append events, read them, follow them.
+#[derive(Parser, Debug)]
+#[command(name = "factum", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The store: factum://host:port, kurrentdb://host:port?tls=false, or file:./folder (no server)
+    #[arg(long, global = true, env = "FACTUM_URL", default_value = DEFAULT_URL, value_name = "URL")]
+    pub(crate) at: String,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Append an event to a stream
+    Append(Append),
+    /// Read events: of a stream, of all streams, by type, tag or category
+    Read(Read),
+    /// Follow events as they come, until Ctrl-C
+    Tail(Tail),
+    /// Delete a stream: its events are hidden, and it can go on later
+    Delete(Delete),
+    /// Show or replace a stream's metadata ($maxAge, $maxCount, $tb, and your own keys)
+    Meta(Meta),
+    /// Show numbers about the store
+    Stats(Stats),
+    /// Import a file of events: CSV, XES, JSON lines or CloudEvents, plain or gzip
+    Import(Import),
+    /// Write events to standard output, as JSON lines or CloudEvents
+    Export(Export),
+    /// Start a store on this machine, for development: no TLS, no users, loopback only
+    Dev(Dev),
+    /// Start a store for others
+    Serve(Serve),
+    /// Write a shell's completions to standard output
+    Completions(Completions),
+    /// Write man pages into a folder
+    Man(Man),
+}
+
+/// An event to append.
+#[derive(Args, Debug)]
+pub(crate) struct Append {
+    /// The stream: category and id, such as order-123
+    pub(crate) stream: StreamName,
+    /// What happened, in the past tense, such as order.placed
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: EventType,
+    /// The fact: JSON, @FILE, or - for standard input [default: {}]
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub(crate) data: Option<Payload>,
+    /// Store the data as bytes, whatever they are
+    #[arg(long, requires = "data")]
+    pub(crate) binary: bool,
+    /// What is known about the fact: JSON, or @FILE
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) metadata: Option<Payload>,
+    /// A tag to find the event by, such as customer:7; may be given again
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<Tag>,
+    /// When it happened, with its zone, such as 2024-05-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = crate::time::moment)]
+    pub(crate) occurred_at: Option<Timestamp>,
+    /// What the stream must be like: any, none (no events yet), exists, or the revision of its last event
+    #[arg(long, value_name = "any|none|exists|N", default_value = "any")]
+    pub(crate) expect: Expect,
+    /// The event's id: a retry with the same id is not written twice [default: a random one]
+    #[arg(long, value_name = "UUID")]
+    pub(crate) id: Option<Uuid>,
+    /// Print the receipt as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to read.
+#[derive(Args, Debug)]
+pub(crate) struct Read {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Where to begin, inclusive: a revision of a stream, else a position; start or end
+    #[arg(long, value_name = "N|start|end")]
+    pub(crate) from: Option<From>,
+    /// From the newest to the oldest
+    #[arg(long)]
+    pub(crate) backwards: bool,
+    /// At most this many events
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// As the store was at a moment, or up to a position
+    #[arg(long, value_name = "TIME|POSITION", conflicts_with = "occurred_as_of")]
+    pub(crate) as_of: Option<AsOfArg>,
+    /// Only what had happened by then, by the events' own time
+    #[arg(long, value_name = "TIME", value_parser = crate::time::moment)]
+    pub(crate) occurred_as_of: Option<Timestamp>,
+    /// A JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to follow.
+#[derive(Args, Debug)]
+pub(crate) struct Tail {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Where to begin, inclusive: a revision of a stream, else a position; start or end
+    #[arg(long, value_name = "N|start|end", default_value = "end")]
+    pub(crate) from: From,
+    /// End after this many events
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// A JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to delete.
+#[derive(Args, Debug)]
+pub(crate) struct Delete {
+    /// The stream
+    pub(crate) stream: StreamName,
+    /// For ever: the name can never be used again
+    #[arg(long)]
+    pub(crate) tombstone: bool,
+    /// What the stream must be like: any, exists, or the revision of its last event
+    #[arg(long, value_name = "any|exists|N", default_value = "any")]
+    pub(crate) expect: Expect,
+}
+
+/// Whose metadata.
+#[derive(Args, Debug)]
+pub(crate) struct Meta {
+    /// The stream
+    pub(crate) stream: StreamName,
+    /// Replace it by this JSON object, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub(crate) set: Option<Payload>,
+}
+
+/// Numbers.
+#[derive(Args, Debug)]
+pub(crate) struct Stats {
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to import, and as what.
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// The file, plain or gzip; - for standard input
+    pub(crate) file: PathBuf,
+    /// What the file is [default: by its name]
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// The stream of an event, with columns in braces: 'order-{order_id}'
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) stream: Option<Template>,
+    /// The type of an event, with columns in braces: 'order.{action}'
+    #[arg(long = "type", value_name = "TEMPLATE")]
+    pub(crate) event_type: Option<Template>,
+    /// A tag of an event, with columns in braces: 'customer:{customer}'; may be given again
+    #[arg(long = "tag", value_name = "TEMPLATE")]
+    pub(crate) tags: Vec<Template>,
+    /// The column that says when it happened; events enter in order of it
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) time: Option<String>,
+    /// How times are written: iso, epoch-s, epoch-ms, or a pattern such as '%d/%m/%Y %H:%M'
+    #[arg(long, value_name = "FORMAT", default_value = "iso")]
+    pub(crate) time_format: TimeFormat,
+    /// The zone of times that name none, such as Europe/Rome
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) time_zone: Option<String>,
+    /// The id of an event, with columns in braces [default: made of stream and content]
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) id: Option<Template>,
+    /// A CSV column that stays text even where it looks like a number; * for all
+    #[arg(long = "text", value_name = "COLUMN")]
+    pub(crate) text: Vec<String>,
+    /// The character between the cells of a CSV; \t for a tab
+    #[arg(long, value_name = "CHAR", default_value = ",", value_parser = parse::delimiter)]
+    pub(crate) delimiter: u8,
+    /// Leave out bad rows and say which, instead of stopping at the first
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+    /// Events in one append, at most
+    #[arg(long, value_name = "EVENTS", default_value = "500",
+        value_parser = clap::value_parser!(u16).range(1..=5000))]
+    pub(crate) batch: u16,
+}
+
+/// What to export.
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Events of the store itself too (streams that begin with $)
+    #[arg(long)]
+    pub(crate) system: bool,
+    /// As what
+    #[arg(long, default_value = "jsonl")]
+    pub(crate) format: ExportFormat,
+    /// The `source` of CloudEvents: a URI of your own
+    #[arg(long, value_name = "URI", default_value = "factum")]
+    pub(crate) source: String,
+    /// As the store was at a moment, or up to a position
+    #[arg(long, value_name = "TIME|POSITION")]
+    pub(crate) as_of: Option<AsOfArg>,
+}
+
+/// What `export` writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// A JSON object a line, as `read --json`.
+    Jsonl,
+    /// CloudEvents 1.0, an event a line.
+    Cloudevents,
+}
+
+/// A store for development.
+#[derive(Args, Debug)]
+pub(crate) struct Dev {
+    /// The folder of the data; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "./factum-data")]
+    pub(crate) data: PathBuf,
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:2113")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// A store for others.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// The folder of the data; made if it is not there [default: ./factum-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:2113]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Start without TLS and without users: everybody who reaches the address reads and writes all
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// A TOML file with these options as keys: data, listen, insecure
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Completions.
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Man pages.
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// The folder; made if it is not there
+    pub(crate) dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_finds_no_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_no_name_or_no_number_is_a_usage_error() {
+        for line in [
+            "factum append order-1",
+            "factum append $$ --type t",
+            "factum append a --type t --expect maybe",
+            "factum append a --type t --occurred-at 2024-01-01",
+            "factum read a --all",
+            "factum read a --category b",
+            "factum read a --from -1",
+            "factum read a --as-of yesterday",
+            "factum import x --batch 0",
+            "factum import x --delimiter ab",
+            "factum import x --stream a{",
+            "factum dev --listen nowhere",
+            "factum frobnicate",
+        ] {
+            let error = Cli::try_parse_from(line.split(' '));
+            assert!(error.is_err_and(|error| error.exit_code() == 2), "{line}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Arguments that are more than a text: how they are read.
+
+use factum::{AsOf, Expected, Position, Revision};
+use std::{path::PathBuf, str::FromStr};
+
+/// What an append expects of its stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Expect {
+    Any,
+    Of(Expected),
+}
+
+impl Expect {
+    pub(crate) fn expected(self) -> Option<Expected> {
+        match self {
+            Self::Any => None,
+            Self::Of(expected) => Some(expected),
+        }
+    }
+}
+
+impl FromStr for Expect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "any" => Self::Any,
+            "none" => Self::Of(Expected::NoStream),
+            "exists" => Self::Of(Expected::Exists),
+            number => {
+                let revision = number.parse().map_err(
+                    |_| "it is any, none, exists, or the revision of the last event, such as 3",
+                )?;
+                Self::Of(Expected::At(Revision(revision)))
+            }
+        })
+    }
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum From {
+    Start,
+    End,
+    At(u64),
+}
+
+impl FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "start" => Ok(Self::Start),
+            "end" => Ok(Self::End),
+            number => number
+                .parse()
+                .map(Self::At)
+                .map_err(|_| "it is start, end, or a whole number from 0".to_owned()),
+        }
+    }
+}
+
+/// A moment of recording, or a position.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct AsOfArg(pub(crate) AsOf);
+
+impl FromStr for AsOfArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(position) = text.parse() {
+            return Ok(Self(AsOf::Position(Position(position))));
+        }
+        let moment = crate::time::moment(text);
+        moment
+            .map(|moment| Self(AsOf::Recorded(moment)))
+            .map_err(|error| format!("{error}, or a position, such as 42"))
+    }
+}
+
+/// Bytes that are given on the command line, or that it points to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Payload {
+    Text(String),
+    File(PathBuf),
+    Stdin,
+}
+
+impl FromStr for Payload {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.strip_prefix('@') {
+            Some(path) => Self::File(path.into()),
+            None if text == "-" => Self::Stdin,
+            None => Self::Text(text.to_owned()),
+        })
+    }
+}
+
+/// The character between cells: one byte.
+pub(super) fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        b"\\t" => Ok(b'\t'),
+        _ => Err("it is one character, such as ; or \\t for a tab".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_as_of_is_a_position_or_a_moment() {
+        let parse = |text| AsOfArg::from_str(text).map(|arg| arg.0);
+        assert_eq!(parse("42"), Ok(AsOf::Position(Position(42))));
+        assert!(matches!(parse("2024-01-01T00:00:00Z"), Ok(AsOf::Recorded(_))));
+        assert!(parse("2024-01-01").unwrap_err().contains("no zone"));
+    }
+
+    #[test]
+    fn a_payload_may_be_a_file_or_standard_input() {
+        let parse = |text| Payload::from_str(text).unwrap();
+        assert_eq!(parse("@a.json"), Payload::File("a.json".into()));
+        assert_eq!(parse("-"), Payload::Stdin);
+        assert_eq!(parse("-1"), Payload::Text("-1".into()));
+    }
+
+    #[test]
+    fn a_delimiter_is_one_character() {
+        assert_eq!((delimiter(";"), delimiter("\\t")), (Ok(b';'), Ok(b'\t')));
+        for bad in ["", "ab", "ü", "\""] {
+            assert!(delimiter(bad).is_err());
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What each command does, over any store.
+
+mod append;
+mod export;
+mod follow;
+mod host;
+mod read;
+mod shell;
+mod store;
+mod stream;
+
+use crate::{
+    args::{Cli, Command},
+    console::Out,
+    failure::{Exit, Failure, Outcome},
+    import,
+};
+use std::io::Write;
+pub(crate) use store::{Access, open};
+
+/// Carries out a command line.
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let mut out = Out::new();
+    match cli.command {
+        Command::Completions(args) => shell::completions(&args, &mut out)?,
+        Command::Man(args) => shell::man(&args, &mut out)?,
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            let runtime = runtime
+                .map_err(|error| Failure::new(Exit::Failure, format!("no threads: {error}")))?;
+            runtime.block_on(over_a_store(&cli.at, command, &mut out))?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
+    match command {
+        Command::Append(args) => append::append(url, args, out).await,
+        Command::Import(args) => import::import(url, &args, out).await,
+        Command::Delete(args) => {
+            stream::delete(&open(url, Access::Existing).await?, &args, out).await
+        }
+        Command::Meta(args) => stream::meta(&open(url, Access::Existing).await?, &args, out).await,
+        Command::Stats(args) => {
+            stream::stats(&open(url, Access::Existing).await?, &args, out).await
+        }
+        Command::Read(args) => read::read(&open(url, Access::Existing).await?, &args, out).await,
+        Command::Export(args) => {
+            export::export(&open(url, Access::Existing).await?, &args, out).await
+        }
+        Command::Tail(args) => follow::tail(&open(url, Access::Existing).await?, &args, out).await,
+        Command::Dev(args) => host::dev(args, out).await,
+        Command::Serve(args) => host::serve(args, out).await,
+        Command::Completions(_) | Command::Man(_) => Ok(()),
+    }
+}

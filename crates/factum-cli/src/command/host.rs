@@ -1,0 +1,238 @@
+//! `factum dev` and `factum serve`: a store on this machine, over the network.
+//!
+//! The one place of the command that knows the engine and the server. What must hold: `dev` is
+//! reached from this machine only; `serve` is never insecure by accident; ending either drains,
+//! syncs, and says so.
+
+use super::{follow::stopped, store};
+use crate::{
+    args,
+    console::{self, BOLD, CYAN, DIM, Out, warning},
+    failure::{Exit, Failure, Outcome},
+};
+use factum::{AnyStore, log::LogStore};
+use factum_server::{Config, Server, ServerError};
+use serde::Deserialize;
+use std::{
+    io::{self, ErrorKind, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// Where a store listens unless it is told otherwise.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2113);
+
+/// Where a store keeps its data unless it is told otherwise.
+const DATA: &str = "./factum-data";
+
+/// A store for development.
+pub(super) async fn dev(args: args::Dev, out: &mut Out) -> Outcome {
+    let listen = args.listen;
+    if !listen.ip().is_loopback() {
+        let cause = format!(
+            "dev has no TLS and no users, so it listens on this machine only, and {} is reached by \
+             others too",
+            listen.ip()
+        );
+        return Err(Failure::usage(cause).help(format_args!(
+            "use --listen 127.0.0.1:{}; or, on a network that you trust, `factum serve --insecure \
+             --listen {listen}`",
+            listen.port()
+        )));
+    }
+    let host = Host::start(&args.data, listen).await?;
+    host.banner(out)?;
+    host.run(out).await
+}
+
+/// A store for others.
+pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
+    let file = args.config.as_deref().map(file).transpose()?.unwrap_or_default();
+    if !args.insecure && !file.insecure {
+        return Err(Failure::usage(
+            "TLS and users are not there yet: this release serves in the open",
+        )
+        .help(
+            "on a network that you trust, add --insecure: everybody who reaches the address \
+                 reads and writes everything. For this machine alone, use `factum dev`",
+        ));
+    }
+    let data = args.data.or(file.data).unwrap_or_else(|| DATA.into());
+    let host = Host::start(&data, args.listen.or(file.listen).unwrap_or(LISTEN)).await?;
+    warning(format_args!(
+        "no TLS and no users: everybody who reaches {} reads and writes everything",
+        host.local
+    ));
+    writeln!(out, "factum serves {} at {}", host.dir.display(), host.url())?;
+    out.flush()?;
+    host.run(out).await
+}
+
+/// The options of `serve`, in a file.
+#[derive(Deserialize, Default, Debug)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    #[serde(default)]
+    insecure: bool,
+}
+
+#[allow(clippy::disallowed_methods, reason = "the door to the file that the user names")]
+fn file(path: &Path) -> Outcome<File> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::bad_input(format!("cannot read {}: {error}", path.display()))
+            .help("check the file's name")
+    })?;
+    toml::from_str(&text).map_err(|error| {
+        Failure::bad_input(format!("{}: {}", path.display(), error.to_string().trim_end()))
+            .help("the keys are data, listen and insecure, as the options of `factum serve`")
+    })
+}
+
+/// A store that listens.
+struct Host {
+    dir: PathBuf,
+    local: SocketAddr,
+    log: LogStore,
+    server: Server,
+}
+
+impl Host {
+    async fn start(data: &Path, listen: SocketAddr) -> Outcome<Self> {
+        let log = LogStore::open(data, factum::log::Options::default()).map_err(store::embedded)?;
+        let server = Server::bind(Config::new(listen), AnyStore::new(log.clone()));
+        let server = server.await.map_err(|error| not_listening(error, listen))?;
+        let host = Self { dir: data.to_owned(), local: server.local_addr(), log, server };
+        host.log.advertise(&host.url()).map_err(store::embedded)?;
+        if let Some(why) = host.log.read_only() {
+            warning(format_args!("the store opened to read only: {why}"));
+        }
+        Ok(host)
+    }
+
+    fn url(&self) -> String {
+        format!("factum://{}", reachable(self.local))
+    }
+
+    /// What a newcomer needs to go on.
+    fn banner(&self, out: &mut Out) -> io::Result<()> {
+        let local = reachable(self.local);
+        let (bold, cyan, dim) = (out.look.style(BOLD), out.look.style(CYAN), out.look.style(DIM));
+        let url = self.url();
+        let at = if url == args::DEFAULT_URL { String::new() } else { format!(" --at {url}") };
+        let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
+        let what = if self.local == LISTEN { String::new() } else { format!(" ({url})") };
+        writeln!(out, "{bold}Factum {}{bold:#} is running{what}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(out)?;
+        writeln!(out, "  data       {}", dir.display())?;
+        writeln!(out, "  factum     {cyan}{url}{cyan:#}")?;
+        writeln!(out, "  KurrentDB  {cyan}kurrentdb://{local}?tls=false{cyan:#}")?;
+        writeln!(out, "  health     {cyan}http://{local}/health/ready{cyan:#}")?;
+        writeln!(out, "  metrics    {cyan}http://{local}/metrics{cyan:#}")?;
+        writeln!(out)?;
+        writeln!(out, "Try, in another terminal:")?;
+        writeln!(out)?;
+        for command in [
+            r#"append order-1 --type order.placed --data '{"total": 12}'"#,
+            "read order-1",
+            "tail --all",
+            "--help",
+        ] {
+            writeln!(out, "  factum {command}{}", if command == "--help" { "" } else { &at })?;
+        }
+        writeln!(out)?;
+        writeln!(
+            out,
+            "{dim}For development: no TLS, no users, this machine only. Ctrl-C stops.{dim:#}"
+        )?;
+        out.flush()
+    }
+
+    /// Serves until somebody stops it.
+    async fn run(self, out: &mut Out) -> Outcome {
+        let Self { dir, log, server, .. } = self;
+        let shutdown = async {
+            stopped().await;
+            console::note(
+                "stopping: what is in progress is finished first; Ctrl-C again ends at once",
+            );
+            // Whoever asks twice does not want to wait. What was acknowledged is durable anyway.
+            tokio::spawn(async {
+                stopped().await;
+                std::process::exit(130);
+            });
+        };
+        server.serve(shutdown).await;
+        let head = factum::EventStore::head(&log).await;
+        log.close();
+        let head = head.map_or_else(|error| error.to_string(), |head| head.to_string());
+        writeln!(out, "stopped: everything is in {}, up to position {head}", dir.display())?;
+        Ok(())
+    }
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn not_listening(error: ServerError, listen: SocketAddr) -> Failure {
+    let ServerError::Listen { source, .. } = &error else {
+        return Failure::new(Exit::Failure, error);
+    };
+    match source.kind() {
+        ErrorKind::AddrInUse => {
+            Failure::new(Exit::Failure, format!("another program listens on {listen} already"))
+                .help(format_args!(
+                    "stop it, or choose another port: --listen {}:0 takes a free one",
+                    bracketed(listen.ip())
+                ))
+        }
+        ErrorKind::AddrNotAvailable => {
+            let cause = format!("{} is no address of this machine", listen.ip());
+            Failure::usage(cause).help("use --listen 127.0.0.1:2113")
+        }
+        ErrorKind::PermissionDenied => {
+            let cause = format!("the system does not let this user listen on {listen}");
+            Failure::new(Exit::Failure, cause).help("choose a port from 1024 up, such as 2113")
+        }
+        _ => Failure::new(Exit::Failure, error),
+    }
+}
+
+fn bracketed(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_knows_the_options_and_nothing_else() {
+        let file: File =
+            toml::from_str("data = '/d'\nlisten = '127.0.0.1:1'\ninsecure = true").unwrap();
+        assert!(file.insecure && file.data.is_some() && file.listen.is_some());
+        let error = toml::from_str::<File>("dta = 1").unwrap_err().to_string();
+        assert!(error.contains("unknown field `dta`"), "{error}");
+        assert!(toml::from_str::<File>("listen = 'nowhere'").is_err());
+    }
+
+    #[test]
+    fn a_url_names_an_address_that_can_be_reached() {
+        for (listens, reached) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.1:1", "10.0.0.1:1")]
+        {
+            assert_eq!(reachable(listens.parse().unwrap()).to_string(), reached);
+        }
+    }
+}
