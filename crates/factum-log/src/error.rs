@@ -19,6 +19,9 @@ pub enum Damage {
     /// A frame is whole and says what cannot be.
     #[error("a frame contradicts its segment")]
     Contradiction,
+    /// A page of an index file. Deleting the file loses nothing: opening makes it anew.
+    #[error("the index is damaged: delete this file, and opening the store makes it anew")]
+    Index,
     /// A segment is missing, or belongs to another store.
     #[error("the segment does not follow the one before it")]
     Sequence,

@@ -9,10 +9,12 @@ mod file;
 mod memory;
 mod paged;
 pub(crate) mod select;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use build::build;
-pub(crate) use file::IndexFile;
-pub(crate) use memory::MemoryIndex;
+pub(crate) use file::{IndexFile, partition};
+pub(crate) use memory::{Indexed, MemoryIndex};
 
 use crate::error::Fault;
 use factum_core::{EventType, StreamName, Tag};
@@ -26,10 +28,6 @@ pub(crate) enum TermKind {
     Type,
     Tag,
     Category,
-}
-
-impl TermKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Stream, Self::Type, Self::Tag, Self::Category];
 }
 
 /// Where a frame of events lies.
@@ -149,6 +147,24 @@ impl Index {
             memory => Ok(memory.of_stream(stream, part)),
             file => file.of_stream(stream, part)
         )
+    }
+
+    /// The ordinals in a window that may match a query.
+    pub(crate) fn select(
+        &self,
+        query: &factum_core::Query,
+        window: select::Window,
+    ) -> Result<Vec<u32>, Fault> {
+        either!(
+            self,
+            memory => Ok(memory.select(query, window)),
+            file => Ok(file.lists(query)?.select(window))
+        )
+    }
+
+    /// Whether an event of this type is in the segment.
+    pub(crate) fn has_type(&self, name: &str) -> Result<bool, Fault> {
+        either!(self, memory => Ok(memory.has_type(name)), file => file.has_type(name))
     }
 
     /// Events that may have this id: the caller looks.

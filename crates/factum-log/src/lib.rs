@@ -36,5 +36,6 @@ pub use error::{Damage, OpenError};
 pub use options::{Options, World};
 pub use read::Reader;
 pub use recovery::open;
+
 pub use store::LogStore;
 pub use write::{Job, Writer};

@@ -18,16 +18,27 @@ impl NameKind {
     }
 }
 
-/// Appends one name: a varint of (length, kind), and the text.
-pub(crate) fn put_name(buffer: &mut Vec<u8>, kind: NameKind, name: &str) {
-    put(buffer, (name.len() as u64) << 2 | kind as u64);
-    buffer.extend_from_slice(name.as_bytes());
+/// A name and the number it has from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NewName<'a> {
+    pub(crate) kind: NameKind,
+    /// Said, though it follows from the order: where a frame is lost, later ones still make sense.
+    pub(crate) number: u32,
+    pub(crate) name: &'a str,
+}
+
+/// Appends one name: a varint of (length, kind), its number, and the text.
+pub(crate) fn put_name(buffer: &mut Vec<u8>, new: NewName<'_>) {
+    put(buffer, (new.name.len() as u64) << 2 | new.kind as u64);
+    put(buffer, new.number.into());
+    buffer.extend_from_slice(new.name.as_bytes());
 }
 
 /// Reads one name.
-pub(crate) fn read_name<'a>(reader: &mut Reader<'a>) -> Option<(NameKind, &'a str)> {
+pub(crate) fn read_name<'a>(reader: &mut Reader<'a>) -> Option<NewName<'a>> {
     let head = reader.varint()?;
     let kind = NameKind::from_bits(head & 3)?;
+    let number = reader.varint_u32()?;
     let bytes = reader.take(usize::try_from(head >> 2).ok()?)?;
-    Some((kind, std::str::from_utf8(bytes).ok()?))
+    Some(NewName { kind, number, name: std::str::from_utf8(bytes).ok()? })
 }

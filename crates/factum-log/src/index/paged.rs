@@ -1,0 +1,82 @@
+//! A file of checksummed pages, read as if the checksums were not there.
+//!
+//! A page is 4,096 bytes: 4,092 of content and a CRC32C over the segment's seed, the page's number
+//! and the content. A page that does not fit is damage; the index can be made anew.
+
+use crate::{
+    disk::File,
+    error::{Damage, Fault},
+};
+use std::{ops::Range, path::PathBuf};
+
+const PAGE: usize = 4096;
+const CONTENT: usize = PAGE - 4;
+
+/// Puts content into pages.
+pub(super) fn paginate(content: &[u8], seed: u64) -> Vec<u8> {
+    let mut pages = Vec::with_capacity(content.len() / CONTENT * PAGE + PAGE);
+    for (number, chunk) in (0u64..).zip(content.chunks(CONTENT)) {
+        let start = pages.len();
+        pages.extend_from_slice(chunk);
+        pages.resize(start + CONTENT, 0);
+        let sum = checksum(pages.get(start..).unwrap_or_default(), seed, number);
+        pages.extend_from_slice(&sum.to_le_bytes());
+    }
+    pages
+}
+
+fn checksum(content: &[u8], seed: u64, number: u64) -> u32 {
+    let mut sum = crc32c::crc32c(&seed.to_le_bytes());
+    sum = crc32c::crc32c_append(sum, &number.to_le_bytes());
+    crc32c::crc32c_append(sum, content)
+}
+
+/// Reads content out of pages.
+#[derive(Debug)]
+pub(super) struct Paged {
+    pub(super) file: Box<dyn File>,
+    pub(super) path: PathBuf,
+    pub(super) seed: u64,
+}
+
+impl Paged {
+    /// The content in a range.
+    pub(super) fn read(&self, range: Range<u64>) -> Result<Vec<u8>, Fault> {
+        let page = CONTENT as u64;
+        let (first, end) = (range.start / page, range.end.div_ceil(page).max(range.start / page));
+        let len = usize::try_from(end - first).map_err(|_| self.damage(first))? * PAGE;
+        let mut pages = vec![0; len];
+        let read = self.file.read_at(&mut pages, first * PAGE as u64);
+        read.map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => self.damage(first),
+            _ => Fault::io("read", self.path.clone())(error),
+        })?;
+        let mut content = Vec::with_capacity(len);
+        for (number, page) in (first..).zip(pages.chunks(PAGE)) {
+            let (bytes, sum) = page.split_at(CONTENT);
+            if sum != checksum(bytes, self.seed, number).to_le_bytes() {
+                return Err(self.damage(number));
+            }
+            content.extend_from_slice(bytes);
+        }
+        let skip = usize::try_from(range.start - first * page).unwrap_or(usize::MAX);
+        let take = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let wanted = content.get(skip..skip.saturating_add(take));
+        wanted.map(<[u8]>::to_vec).ok_or_else(|| self.damage(first))
+    }
+
+    pub(super) fn u32s<const N: usize>(&self, at: u64) -> Result<[u32; N], Fault> {
+        let bytes = self.read(at..at + 4 * N as u64)?;
+        let mut numbers = [0; N];
+        for (number, bytes) in numbers.iter_mut().zip(bytes.chunks_exact(4)) {
+            *number = u32::from_le_bytes(bytes.try_into().expect("chunks of four"));
+        }
+        Ok(numbers)
+    }
+
+    /// What to report when content makes no sense.
+    pub(super) fn damage(&self, page: u64) -> Fault {
+        let offset = page * PAGE as u64;
+        Fault::Damaged { file: self.path.clone(), offset, what: Damage::Index }
+    }
+}

@@ -1,0 +1,132 @@
+//! Reading: cursors over the segments, up to the published watermark.
+//!
+//! A cursor holds a place and a buffer, never a lock: a slow consumer is a cursor that nobody
+//! notices, and reads the log again when it goes on.
+
+mod cursor;
+mod frames;
+mod names;
+mod plan;
+mod snapshot;
+
+pub use cursor::Cursor;
+pub(crate) use frames::FrameReader;
+pub(crate) use snapshot::{Pending, Snapshot};
+
+use crate::shared::Shared;
+use factum_core::{
+    AppendError, Limits, Position, Read, ReadError, Select, Statistics, StreamMetadata, StreamName,
+    StreamState, Subscribe, judge,
+};
+use plan::Plan;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+};
+
+/// Reads a store. Clones share it; any thread may hold one.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What a read begins with: all from one snapshot.
+#[derive(Debug)]
+pub struct Begun {
+    /// The store's head.
+    pub head: Position,
+    /// What the stream is; `None` for a query.
+    pub state: Option<StreamState>,
+    /// Gives the batches.
+    pub cursor: Cursor,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The position of the last durable event.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        self.shared.head()
+    }
+
+    /// Why appends are refused, if they are.
+    #[must_use]
+    pub fn read_only(&self) -> Option<Arc<str>> {
+        self.shared.read_only()
+    }
+
+    /// Begins a read. `at_least` is not waited for: [`Reader::wait_past`] is how.
+    pub fn read(&self, read: Read) -> Result<Begun, ReadError> {
+        check(&read.select, self.shared.limits())?;
+        let head = self.shared.head();
+        let segments = self.shared.segments();
+        let snapshot = Snapshot { segments: &segments, until: head.0, pending: None };
+        let mut frames = FrameReader::default();
+        let state = match &read.select {
+            Select::Stream(stream) => Some(snapshot.stream_head(&mut frames, stream)?.state()),
+            Select::Query(_) => None,
+        };
+        let plan = Plan::of_read(read, head, &snapshot)?;
+        Ok(Begun { head, state, cursor: Cursor::new(self.shared.clone(), plan) })
+    }
+
+    /// Begins a subscription.
+    pub fn subscribe(&self, subscribe: Subscribe) -> Result<Cursor, ReadError> {
+        check(&subscribe.select, self.shared.limits())?;
+        Ok(Cursor::new(self.shared.clone(), Plan::of_subscription(subscribe)))
+    }
+
+    /// The metadata of a stream.
+    pub fn metadata(&self, stream: &StreamName) -> Result<StreamMetadata, ReadError> {
+        let segments = self.shared.segments();
+        let until = self.shared.head().0;
+        let snapshot = Snapshot { segments: &segments, until, pending: None };
+        Ok(snapshot.metadata(&mut FrameReader::default(), stream)?)
+    }
+
+    /// The tracked position of a source.
+    #[must_use]
+    pub fn tracked(&self, source: &str) -> Option<u64> {
+        self.shared.tracked(source)
+    }
+
+    /// Asks for a wake-up when the head is past `seen`; false if it is already.
+    #[must_use]
+    pub fn wait_past(&self, seen: Position, waker: &Waker) -> bool {
+        self.shared.wait_past(seen, waker)
+    }
+
+    /// Numbers about the store.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let mut all = Statistics::default();
+        let shared = &self.shared;
+        let segments = shared.segments();
+        let bytes = segments.iter().map(|segment| segment.end()).sum();
+        all.gauge("head_position", shared.head().0, "Position of the last event");
+        all.gauge("segments", segments.len() as u64, "Files of the log");
+        all.gauge("segment_bytes", bytes, "Bytes in the files of the log, zeroes ahead apart");
+        let read_only = u64::from(shared.read_only().is_some());
+        all.gauge("read_only", read_only, "1 if appends are refused until the store is reopened");
+        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &shared.counters;
+        all.counter("appends_total", of(&counters.appends), "Appends written since opening");
+        all.counter("events_total", of(&counters.events), "Events written since opening");
+        all.counter("groups_total", of(&counters.groups), "Groups of appends committed");
+        all.counter("syncs_total", of(&counters.syncs), "Times the disk was told to make durable");
+        all.counter("log_bytes_total", of(&counters.log_bytes), "Bytes written to the log");
+        all.counter("refused_total", of(&counters.refused), "Appends refused by their checks");
+        all
+    }
+}
+
+fn check(select: &Select, limits: &Limits) -> Result<(), ReadError> {
+    let Select::Query(query) = select else { return Ok(()) };
+    judge::validate_query(query, limits).map_err(|error| match error {
+        AppendError::Invalid(invalid) => ReadError::Invalid(invalid),
+        other => ReadError::Unsupported { what: other.to_string().into() },
+    })
+}

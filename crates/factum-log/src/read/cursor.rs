@@ -1,0 +1,164 @@
+//! A cursor: a place in the store, from which batches are taken.
+
+mod of_query;
+mod of_stream;
+
+use super::{
+    FrameReader,
+    names::NameCache,
+    plan::{Plan, Scope},
+    snapshot::Snapshot,
+};
+use crate::{
+    error::Fault,
+    index::{IndexFile, select::Lists},
+    segment::Segment,
+    shared::Shared,
+};
+use factum_core::{
+    Batch, Position, ReadError, Revision, Timestamp,
+    page::{Entry, PAGE_BYTES_MAX, PageBuilder, Place},
+};
+use std::sync::Arc;
+
+/// Events in one batch, at most.
+const BATCH_EVENTS_MAX: usize = 4096;
+/// Events looked at for one batch, at most: a filter that selects little still moves on.
+const LOOKED_AT_MAX: usize = 32_768;
+/// Ordinals taken from an index at once.
+const ORDINALS_AT_ONCE: usize = 512;
+
+/// A place in the store. Reading one batch may block on the disk.
+#[derive(Debug)]
+pub struct Cursor {
+    shared: Arc<Shared>,
+    plan: Plan,
+    frames: FrameReader,
+    names: NameCache,
+    /// The lists of the sealed segment that is being read.
+    lists: Option<(u64, Lists<Vec<u32>>)>,
+    /// The stream's ordinals in the sealed segment that is being read.
+    ordinals: Option<(u64, Vec<u32>)>,
+    /// Where the stream is looked for first.
+    segment_hint: usize,
+}
+
+/// A batch in the making.
+struct Filling<'a> {
+    snapshot: Snapshot<'a>,
+    page: PageBuilder,
+    looked_at: usize,
+}
+
+impl Filling<'_> {
+    fn is_full(&self, left: u64) -> bool {
+        self.page.len() as u64 >= left
+            || self.page.len() >= BATCH_EVENTS_MAX
+            || self.page.block_len() >= PAGE_BYTES_MAX
+            || self.looked_at >= LOOKED_AT_MAX
+    }
+}
+
+impl Cursor {
+    pub(super) fn new(shared: Arc<Shared>, plan: Plan) -> Self {
+        Self {
+            shared,
+            plan,
+            frames: FrameReader::default(),
+            names: NameCache::default(),
+            lists: None,
+            ordinals: None,
+            segment_hint: 0,
+        }
+    }
+
+    /// Whether it goes on for ever.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.plan.until.is_none()
+    }
+
+    /// Reads the next batch, which may be empty. A read has ended with the batch that says it has
+    /// caught up; a subscription goes on when the head moves.
+    pub fn next_batch(&mut self) -> Result<Batch, ReadError> {
+        let shared = self.shared.clone();
+        let until = self.plan.until.unwrap_or_else(|| shared.head().0);
+        let segments = shared.segments();
+        let snapshot = Snapshot { segments: &segments, until, pending: None };
+        let mut filling = Filling { snapshot, page: PageBuilder::default(), looked_at: 0 };
+        let ended = if self.plan.left == 0 {
+            true
+        } else {
+            match self.plan.scope.clone() {
+                Scope::Query(query) => self.fill_by_query(&query, &mut filling)?,
+                Scope::Stream(stream) => self.fill_by_stream(&stream, &mut filling)?,
+            }
+        };
+        let events = filling.page.build();
+        self.plan.left -= events.len() as u64;
+        let end = if self.plan.backward { 0 } else { until };
+        let reached = match &self.plan.scope {
+            // The next place, one back.
+            Scope::Query(_) if self.plan.backward => self.plan.at.map_or(0, |at| at + 1),
+            Scope::Query(_) => self.plan.at.map_or(until, |at| at - 1).min(until),
+            Scope::Stream(_) => events.last().map_or(end, |event| event.position().0),
+        };
+        let through = Position(if ended && self.plan.left > 0 { end } else { reached });
+        Ok(Batch { events, through, caught_up: ended || self.plan.left == 0 })
+    }
+
+    /// Adds an event to the batch, unless it occurred too late.
+    fn push(
+        &mut self,
+        filling: &mut Filling<'_>,
+        segment: &Segment,
+        ordinal: u32,
+    ) -> Result<Pushed, Fault> {
+        filling.looked_at += 1;
+        let event = filling.snapshot.event(&mut self.frames, segment, ordinal)?;
+        let recorded_at = Timestamp(event.header.recorded_at_ns);
+        let revision = event.entry.revision;
+        let occurred_at = event.entry.occurred_at.unwrap_or(recorded_at);
+        if self.plan.occurred_by.is_some_and(|moment| occurred_at > moment) {
+            return Ok(Pushed { revision });
+        }
+        let stream = self.names.stream(segment, event.entry.stream)?;
+        let event_type = self.names.event_type(segment, event.entry.event_type)?;
+        let tags = event.entry.tags.iter().map(|tag| self.names.tag(segment, *tag));
+        let tags: Vec<_> = tags.collect::<Result<_, _>>()?;
+        if let Scope::Query(query) = &self.plan.scope
+            && !super::snapshot::is_exact(query)
+        {
+            let subject = factum_core::query::Subject {
+                stream: &stream,
+                event_type: &event_type,
+                tags: &tags,
+            };
+            if !query.matches(subject) {
+                return Ok(Pushed { revision });
+            }
+        }
+        let position = Position(segment.position(ordinal));
+        let place = Place { stream, revision: Revision(revision), position, recorded_at };
+        let entry = Entry {
+            place,
+            id: event.entry.id,
+            event_type,
+            content_type: event.entry.content_type,
+            occurred_at: event.entry.occurred_at,
+            data: filling.page.copy(event.data()),
+            metadata: filling.page.copy(event.metadata()),
+        };
+        filling.page.push(entry, &tags);
+        Ok(Pushed { revision })
+    }
+
+    fn file_of(segment: &Segment) -> Option<Arc<IndexFile>> {
+        segment.index.as_file()
+    }
+}
+
+/// What was looked at.
+struct Pushed {
+    revision: u64,
+}

@@ -1,0 +1,99 @@
+//! Filling a batch with what a query selects, by position.
+
+use super::{Cursor, Filling, ORDINALS_AT_ONCE};
+use crate::{error::Fault, index::select::Window, segment::Segment};
+use factum_core::Query;
+
+/// A piece of a segment without anything missing in it.
+enum Piece {
+    Window(Window),
+    /// Events are missing right here.
+    Missing(Fault),
+}
+
+impl Cursor {
+    /// Whether there is nothing more up to the snapshot's end.
+    pub(super) fn fill_by_query(
+        &mut self,
+        query: &Query,
+        filling: &mut Filling<'_>,
+    ) -> Result<bool, Fault> {
+        while !filling.is_full(self.plan.left) {
+            let Some(at) = self.place(filling.snapshot.until) else { return Ok(true) };
+            let index = filling.snapshot.segment_index(at);
+            let (Some(segment), Some(last)) =
+                (filling.snapshot.segments.get(index), filling.snapshot.last_ordinal(index))
+            else {
+                return Ok(true);
+            };
+            let window = match self.piece(segment, at, last) {
+                Piece::Window(window) => window,
+                Piece::Missing(fault) if filling.page.is_empty() => return Err(fault),
+                Piece::Missing(_) => return Ok(false),
+            };
+            let found = self.select(segment, query, window)?;
+            if found.is_empty() {
+                self.pass(segment, window.until);
+            }
+            for ordinal in found {
+                self.push(filling, segment, ordinal)?;
+                self.pass(segment, ordinal);
+                if filling.is_full(self.plan.left) {
+                    break;
+                }
+            }
+        }
+        Ok(self.place(filling.snapshot.until).is_none())
+    }
+
+    /// The position to look at next; `None` past the end.
+    fn place(&self, until: u64) -> Option<u64> {
+        let at = self.plan.at?;
+        if self.plan.backward {
+            Some(at.min(until)).filter(|at| *at > 0)
+        } else {
+            Some(at).filter(|at| *at <= until)
+        }
+    }
+
+    fn pass(&mut self, segment: &Segment, ordinal: u32) {
+        let position = segment.position(ordinal);
+        self.plan.at = match self.plan.backward {
+            true => position.checked_sub(1).filter(|at| *at > 0),
+            false => Some(position + 1),
+        };
+    }
+
+    /// The part of a segment from a position on, up to what is missing.
+    fn piece(&self, segment: &Segment, at: u64, last: u32) -> Piece {
+        let from = segment.ordinal(at).min(last);
+        if let Some(missing) = segment.missing_at(from) {
+            return Piece::Missing(segment.fault(missing.offset, missing.what));
+        }
+        let backward = self.plan.backward;
+        let ranges = segment.missing.iter().map(|missing| &missing.ordinals);
+        let until = if backward {
+            ranges.filter(|range| range.end <= from).map(|range| range.end).max().unwrap_or(0)
+        } else {
+            let starts = ranges.filter(|range| range.start > from).map(|range| range.start - 1);
+            starts.min().unwrap_or(last).min(last)
+        };
+        let max = usize::try_from(self.plan.left).unwrap_or(usize::MAX).min(ORDINALS_AT_ONCE);
+        Piece::Window(Window { from, until, backward, max })
+    }
+
+    fn select(
+        &mut self,
+        segment: &Segment,
+        query: &Query,
+        window: Window,
+    ) -> Result<Vec<u32>, Fault> {
+        let Some(file) = Self::file_of(segment) else { return segment.index.select(query, window) };
+        let number = segment.header.number;
+        if self.lists.as_ref().is_none_or(|(of, _)| *of != number) {
+            self.lists = Some((number, file.lists(query)?));
+        }
+        let lists = self.lists.as_ref().map(|(_, lists)| lists);
+        Ok(lists.map_or_else(Vec::new, |lists| lists.select(window)))
+    }
+}

@@ -1,0 +1,137 @@
+//! Loading frames: each is checked whole before anything of it is used.
+
+use super::snapshot::Pending;
+use crate::{
+    error::{Damage, Fault},
+    format::{
+        body::read_entries,
+        entry::Entry,
+        frame::{self, FRAME_HEADER_BYTES, FrameHeader},
+    },
+    index::FrameRef,
+    segment::Segment,
+};
+
+/// Bytes read at once where frames are read one after the other.
+const READ_AHEAD_BYTES: u64 = 256 * 1024;
+
+/// A frame that was checked.
+#[derive(Debug)]
+struct Loaded {
+    segment: u64,
+    offset: u32,
+    header: FrameHeader,
+    entries: Vec<Entry>,
+    /// Where the body begins in the buffer.
+    body: usize,
+}
+
+/// A buffer of a segment's bytes, and the frame that was decoded last.
+#[derive(Debug, Default)]
+pub(crate) struct FrameReader {
+    segment: u64,
+    start: u64,
+    bytes: Vec<u8>,
+    /// The end of the frame before: a frame that begins there is read ahead of.
+    expected: u64,
+    loaded: Option<Loaded>,
+}
+
+/// An event in its frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventAt<'a> {
+    pub(crate) header: &'a FrameHeader,
+    pub(crate) entry: &'a Entry,
+    pub(crate) body: &'a [u8],
+}
+
+impl EventAt<'_> {
+    pub(crate) fn data(&self) -> &[u8] {
+        self.body.get(self.entry.data.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn metadata(&self) -> &[u8] {
+        self.body.get(self.entry.metadata.clone()).unwrap_or_default()
+    }
+}
+
+impl FrameReader {
+    /// The event with this ordinal, which is in this frame.
+    pub(crate) fn event(
+        &mut self,
+        segment: &Segment,
+        frame: FrameRef,
+        ordinal: u32,
+        pending: Option<Pending<'_>>,
+    ) -> Result<EventAt<'_>, Fault> {
+        self.load(segment, frame, pending)?;
+        let loaded = self.loaded.as_ref().expect("it was loaded above");
+        let index = loaded.entries.binary_search_by_key(&ordinal, |entry| entry.ordinal);
+        let entry = index.ok().and_then(|index| loaded.entries.get(index));
+        let body = self.bytes.get(loaded.body..loaded.body + loaded.header.len as usize);
+        match (entry, body) {
+            (Some(entry), Some(body)) => Ok(EventAt { header: &loaded.header, entry, body }),
+            _ => Err(segment.fault(frame.offset.into(), Damage::Contradiction)),
+        }
+    }
+
+    fn load(
+        &mut self,
+        segment: &Segment,
+        frame: FrameRef,
+        pending: Option<Pending<'_>>,
+    ) -> Result<(), Fault> {
+        let number = segment.header.number;
+        let is_it = |loaded: &Loaded| loaded.segment == number && loaded.offset == frame.offset;
+        if self.loaded.as_ref().is_some_and(is_it) {
+            return Ok(());
+        }
+        self.loaded = None;
+        self.fetch(segment, frame, pending)?;
+        let offset = u64::from(frame.offset);
+        let from = usize::try_from(offset - self.start).expect("the buffer holds it");
+        let bytes = self.bytes.get(from..).unwrap_or_default();
+        let damaged = || segment.fault(offset, Damage::Frame);
+        let (header, body) = frame::decode(bytes, segment.place(offset)).ok_or_else(damaged)?;
+        let entries = read_entries(&header, body);
+        let entries = entries.ok_or_else(|| segment.fault(offset, Damage::Contradiction))?;
+        self.expected = offset + header.frame_bytes() as u64;
+        let body = from + FRAME_HEADER_BYTES;
+        self.loaded = Some(Loaded { segment: number, offset: frame.offset, header, entries, body });
+        Ok(())
+    }
+
+    /// Gets the frame's bytes into the buffer.
+    fn fetch(
+        &mut self,
+        segment: &Segment,
+        frame: FrameRef,
+        pending: Option<Pending<'_>>,
+    ) -> Result<(), Fault> {
+        let (offset, len) = (u64::from(frame.offset), u64::from(frame.bytes));
+        let is_same = self.segment == segment.header.number;
+        let held = self.start..self.start + self.bytes.len() as u64;
+        if is_same && held.contains(&offset) && offset + len <= held.end {
+            return Ok(());
+        }
+        if let Some(bytes) = pending.and_then(|pending| pending.at(segment, frame)) {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            let ahead = if is_same && self.expected == offset { READ_AHEAD_BYTES } else { 0 };
+            // Never past what is published: those bytes are about to change.
+            let end = (offset + len.max(ahead)).min(segment.end()).max(offset + len);
+            let len = usize::try_from(end - offset).expect("a frame fits in memory");
+            self.bytes.resize(len, 0);
+            // What was held is gone, whether the read succeeds or not.
+            self.segment = 0;
+            let read = segment.file.read_at(&mut self.bytes, offset);
+            read.map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => segment.fault(offset, Damage::Frame),
+                _ => Fault::io("read", &segment.path)(error),
+            })?;
+        }
+        (self.segment, self.start) = (segment.header.number, offset);
+        Ok(())
+    }
+}

@@ -1,0 +1,286 @@
+//! Questions about the state up to a position: heads of streams, metadata, ids, matches, times.
+
+use super::frames::{EventAt, FrameReader};
+use crate::{
+    error::{Damage, Fault},
+    index::{FrameRef, StreamPart, partition, select::Window},
+    segment::Segment,
+};
+use factum_core::{
+    EventType, Query, Revision, StreamMetadata, StreamName, Tag, Timestamp, Uuid,
+    judge::{FoundAt, StreamHead},
+    query::Subject,
+    system,
+};
+use std::sync::Arc;
+
+/// Encoded frames that are not on disk yet, at the end of the newest segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending<'a> {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> Pending<'a> {
+    pub(super) fn at(&self, segment: &Segment, frame: FrameRef) -> Option<&'a [u8]> {
+        let from = u64::from(frame.offset).checked_sub(self.offset)?;
+        let from = usize::try_from(from).ok()?;
+        let is_here = segment.header.number == self.segment;
+        self.bytes.get(from..from + frame.bytes as usize).filter(|_| is_here)
+    }
+}
+
+/// The store up to a position.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot<'a> {
+    pub(crate) segments: &'a [Arc<Segment>],
+    /// The last position that counts.
+    pub(crate) until: u64,
+    pub(crate) pending: Option<Pending<'a>>,
+}
+
+/// Where a stream's event is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InStream<'a> {
+    pub(crate) segment: &'a Segment,
+    pub(crate) ordinal: u32,
+    pub(crate) revision: u64,
+}
+
+impl<'a> Snapshot<'a> {
+    /// Segments with a position that counts, the newest first, each with its last ordinal.
+    pub(crate) fn newest_first(self) -> impl Iterator<Item = (&'a Segment, u32)> {
+        let segments = self.segments.iter().rev().map(|segment| &**segment);
+        let counting = segments.filter(move |segment| segment.base() <= self.until);
+        counting.map(move |segment| (segment, segment.ordinal(self.until)))
+    }
+
+    /// The place of the segment that holds a position, in the order of segments.
+    pub(crate) fn segment_index(&self, position: u64) -> usize {
+        let after = self.segments.partition_point(|segment| segment.base() <= position);
+        after.saturating_sub(1)
+    }
+
+    /// The last ordinal of a segment that counts; `None` if none does.
+    pub(crate) fn last_ordinal(&self, index: usize) -> Option<u32> {
+        let segment = self.segments.get(index)?;
+        let next = self.segments.get(index + 1).map_or(u64::MAX, |next| next.base());
+        let last = self.until.min(next - 1);
+        (last >= segment.base()).then(|| segment.ordinal(last))
+    }
+
+    pub(crate) fn event<'f>(
+        &self,
+        frames: &'f mut FrameReader,
+        segment: &Segment,
+        ordinal: u32,
+    ) -> Result<EventAt<'f>, Fault> {
+        let frame = segment.index.frame(ordinal)?;
+        let frame = frame.ok_or_else(|| segment.fault(0, Damage::Contradiction))?;
+        frames.event(segment, frame, ordinal, self.pending)
+    }
+
+    /// The last event of a stream.
+    fn last_of(&self, stream: &StreamName) -> Result<Option<InStream<'a>>, Fault> {
+        for (segment, until) in self.newest_first() {
+            if let Some(span) = segment.index.span(stream, until)? {
+                let revision = span.first_revision + u64::from(span.count) - 1;
+                return Ok(Some(InStream { segment, ordinal: span.last, revision }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_tombstone(&self, frames: &mut FrameReader, at: InStream<'_>) -> Result<bool, Fault> {
+        if !at.segment.index.has_type(system::STREAM_DELETED)? {
+            return Ok(false);
+        }
+        let number = self.event(frames, at.segment, at.ordinal)?.entry.event_type;
+        let name = at.segment.index.event_type(number)?;
+        Ok(name.is_some_and(|name| name.as_str() == system::STREAM_DELETED))
+    }
+
+    pub(crate) fn metadata(
+        &self,
+        frames: &mut FrameReader,
+        stream: &StreamName,
+    ) -> Result<StreamMetadata, Fault> {
+        let initial = StreamMetadata::initial(stream);
+        let Some(at) = self.last_of(&stream.metadata_stream())? else { return Ok(initial) };
+        let event = self.event(frames, at.segment, at.ordinal)?;
+        Ok(StreamMetadata::from_json(event.data()).unwrap_or(initial))
+    }
+
+    pub(crate) fn stream_head(
+        &self,
+        frames: &mut FrameReader,
+        stream: &StreamName,
+    ) -> Result<StreamHead, Fault> {
+        let last = self.last_of(stream)?;
+        let tombstoned = match last {
+            Some(at) => self.is_tombstone(frames, at)?,
+            None => false,
+        };
+        Ok(StreamHead {
+            last: last.map(|at| Revision(at.revision)),
+            tombstoned,
+            metadata: Arc::new(self.metadata(frames, stream)?),
+        })
+    }
+
+    /// The stream's event of this revision.
+    fn at_revision(
+        &self,
+        stream: &StreamName,
+        revision: Revision,
+    ) -> Result<Option<InStream<'a>>, Fault> {
+        for (segment, until) in self.newest_first() {
+            let Some(span) = segment.index.span(stream, until)? else { continue };
+            let Some(nth) = revision.0.checked_sub(span.first_revision) else { continue };
+            if nth >= u64::from(span.count) {
+                return Ok(None);
+            }
+            let from = u32::try_from(nth).expect("below a u32");
+            let part = StreamPart { from, backward: false, max: 1 };
+            let ordinals = segment.index.of_stream(stream, part)?;
+            let at = |ordinal: &u32| InStream { segment, ordinal: *ordinal, revision: revision.0 };
+            return Ok(ordinals.first().map(at));
+        }
+        Ok(None)
+    }
+
+    /// Where the stream has an event with this id; at the hint, if there too.
+    pub(crate) fn find(
+        &self,
+        frames: &mut FrameReader,
+        (stream, id): (&StreamName, Uuid),
+        hint: Option<Revision>,
+    ) -> Result<Option<FoundAt>, Fault> {
+        if let Some(hint) = hint
+            && let Some(at) = self.at_revision(stream, hint)?
+            && self.event(frames, at.segment, at.ordinal)?.entry.id == id
+        {
+            let position = factum_core::Position(at.segment.position(at.ordinal));
+            return Ok(Some(FoundAt { position, revision: hint }));
+        }
+        for (segment, until) in self.newest_first() {
+            let found = segment.index.with_id(stream, id)?;
+            for ordinal in found.into_iter().rev().filter(|ordinal| *ordinal <= until) {
+                let entry = self.event(frames, segment, ordinal)?.entry;
+                let (number, revision) = (entry.stream, Revision(entry.revision));
+                let is_it = entry.id == id;
+                if is_it && segment.index.stream_name(number)?.as_ref() == Some(stream) {
+                    let position = factum_core::Position(segment.position(ordinal));
+                    return Ok(Some(FoundAt { position, revision }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first event after a position that a query selects.
+    pub(crate) fn first_match(
+        &self,
+        frames: &mut FrameReader,
+        query: &Query,
+        after: u64,
+    ) -> Result<Option<u64>, Fault> {
+        let mut index = self.segment_index(after.saturating_add(1));
+        while let Some(until) = self.last_ordinal(index) {
+            let segment = self.segments.get(index).expect("it has a last ordinal");
+            let from = segment.ordinal(after.saturating_add(1).max(segment.base()));
+            let window = Window { from, until, backward: false, max: MATCHES_AT_ONCE };
+            if let Some(ordinal) = self.first_in(frames, segment, query, window)? {
+                return Ok(Some(segment.position(ordinal)));
+            }
+            index += 1;
+        }
+        Ok(None)
+    }
+
+    fn first_in(
+        &self,
+        frames: &mut FrameReader,
+        segment: &Segment,
+        query: &Query,
+        mut window: Window,
+    ) -> Result<Option<u32>, Fault> {
+        loop {
+            let found = segment.index.select(query, window)?;
+            if is_exact(query) {
+                return Ok(found.first().copied());
+            }
+            for ordinal in &found {
+                let event = self.event(frames, segment, *ordinal)?;
+                if matches(segment, query, event)? {
+                    return Ok(Some(*ordinal));
+                }
+            }
+            match found.last().filter(|_| found.len() == window.max) {
+                Some(last) => window.from = last + 1,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The first position that was recorded after a moment; one past the last if none was.
+    pub(crate) fn first_recorded_after(&self, moment: Timestamp) -> Result<u64, Fault> {
+        let past = self.until + 1;
+        // Recorded times ascend, so the answer is in the last segment that begins before it.
+        let mut index = 0;
+        for (nth, _) in self.segments.iter().enumerate() {
+            match self.recorded_at(nth, 0)? {
+                Some(first) if first <= moment => index = nth,
+                _ => break,
+            }
+        }
+        let Some(segment) = self.segments.get(index) else { return Ok(past) };
+        let frames = u64::from(segment.index.frames());
+        let nth = partition(frames, |nth| {
+            let nth = u32::try_from(nth).expect("a segment's frames are few");
+            Ok(self.recorded_at(index, nth)?.is_some_and(|at| at <= moment))
+        })?;
+        let nth = u32::try_from(nth).expect("a segment's frames are few");
+        let next = self.segments.get(index + 1).map_or(past, |next| next.base());
+        let frame = segment.index.nth_frame(nth)?;
+        Ok(frame.map_or(next, |frame| segment.position(frame.ordinal)).min(past))
+    }
+
+    /// When the nth frame of a segment was recorded; `None` if it does not count.
+    fn recorded_at(&self, index: usize, nth: u32) -> Result<Option<Timestamp>, Fault> {
+        let Some((segment, last)) = self.segments.get(index).zip(self.last_ordinal(index)) else {
+            return Ok(None);
+        };
+        match segment.index.nth_frame(nth)? {
+            Some(frame) if frame.ordinal <= last => {
+                Ok(Some(Timestamp(segment.frame_header(frame)?.recorded_at_ns)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Candidates looked at before asking the index again.
+const MATCHES_AT_ONCE: usize = 256;
+
+/// Whether the index alone can tell what a query selects.
+pub(super) fn is_exact(query: &Query) -> bool {
+    match query {
+        Query::All => true,
+        Query::AnyOf(items) => items
+            .iter()
+            .all(|item| item.stream_prefixes.is_empty() && item.type_prefixes.is_empty()),
+    }
+}
+
+/// Whether a query selects this event, by its names.
+fn matches(segment: &Segment, query: &Query, event: EventAt<'_>) -> Result<bool, Fault> {
+    let lost = || segment.fault(0, Damage::Contradiction);
+    let entry = event.entry;
+    let stream = segment.index.stream_name(entry.stream)?.ok_or_else(lost)?;
+    let event_type: EventType = segment.index.event_type(entry.event_type)?.ok_or_else(lost)?;
+    let tags = entry.tags.iter().map(|tag| segment.index.tag(*tag)?.ok_or_else(lost));
+    let tags: Vec<Tag> = tags.collect::<Result<_, Fault>>()?;
+    Ok(query.matches(Subject { stream: &stream, event_type: &event_type, tags: &tags }))
+}

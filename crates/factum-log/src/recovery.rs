@@ -1,0 +1,143 @@
+//! Opening a folder: what is whole, what is torn, what is damaged.
+//!
+//! The newest segment is read from its first frame to its last. What follows the last whole append
+//! is cut (zeroed) where nothing shows that it was ever acknowledged. Where something shows it, the
+//! store opens to read only, and says which file and offset. Sealed segments have an index file;
+//! where that is missing it is made anew.
+//!
+//! Everything here may crash at any point and be begun again: files appear under their name only
+//! when they are whole, and what is cut is cut again.
+
+mod create;
+mod load;
+mod scan;
+mod window;
+
+pub(crate) use create::{NewSegment, Prepared, create_segment};
+
+use crate::{
+    disk::Mode,
+    error::{Fault, OpenError},
+    index::build,
+    options::Options,
+    read::Reader,
+    segment::{Segment, index_path},
+    shared::{Opened, Shared},
+    write::{Tail, Writer},
+};
+use factum_core::Position;
+use load::Loaded;
+use std::{any::Any, io, path::Path, sync::Arc};
+
+/// The file that is locked while a folder is open.
+const LOCK: &str = "LOCK";
+/// The file that says at which URL the folder is served.
+pub(crate) const HOLDER: &str = "HOLDER";
+/// Ends the names of files that are not whole yet.
+pub(crate) const UNFINISHED: &str = ".tmp";
+
+/// The bounds of [`Options::segment_bytes`]: offsets in a segment have 32 bits, and the last append
+/// of one may go past its end.
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+const SEGMENT_BYTES_MAX: u64 = 2 << 30;
+
+/// Opens a folder, creating it if need be.
+///
+/// Fails if another process has it open, if a newer release wrote it, or if the disk refuses.
+/// Damage is no failure: the store opens to read only ([`Writer::read_only`] says why).
+pub fn open(dir: &Path, mut options: Options) -> Result<(Writer, Reader), OpenError> {
+    options.segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+    let lock = lock(dir, &options)?;
+    let loaded = load::load(dir, &options)?;
+    let read_only = loaded.read_only();
+    if read_only.is_none() {
+        make_good(dir, &options, &loaded)?;
+    }
+    let Loaded { segments, tail, tracked, head, floor_ns, .. } = loaded;
+    let opened = Opened { dir: dir.to_owned(), options, segments, head, tracked, read_only, lock };
+    let shared = Arc::new(Shared::new(opened));
+    let tail = Tail { offset: tail.end, zeroed: tail.zeroed, closed: tail.closed, floor_ns };
+    let writer = Writer::new(shared.clone(), tail);
+    Ok((writer, Reader::new(shared)))
+}
+
+fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
+    let disk = &*options.world.disk;
+    disk.create_dir(dir).map_err(Fault::io("create", dir))?;
+    let path = dir.join(LOCK);
+    disk.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            OpenError::Locked { dir: dir.to_owned(), holder: holder(dir, options) }
+        }
+        _ => Fault::io("lock", path)(error).into(),
+    })
+}
+
+fn holder(dir: &Path, options: &Options) -> Option<String> {
+    let file = options.world.disk.open(&dir.join(HOLDER), Mode::Read).ok()?;
+    let mut bytes = vec![0; usize::try_from(file.len().ok()?).ok()?];
+    file.read_at(&mut bytes, 0).ok()?;
+    String::from_utf8(bytes).ok().filter(|url| !url.is_empty())
+}
+
+/// Makes the disk say what was found: cuts a torn tail, makes durable what was only written, and
+/// writes the index files that are missing.
+fn make_good(dir: &Path, options: &Options, loaded: &Loaded) -> Result<(), OpenError> {
+    let disk = &*options.world.disk;
+    let last = loaded.segments.last().expect("there is always a segment");
+    if let Some(cut) = loaded.tail.cut.clone() {
+        zero(last, cut)?;
+    }
+    // A frame that was found whole may be in the page cache only: before it is served, it must be
+    // as durable as if it had been acknowledged.
+    last.file.sync().map_err(Fault::io("sync", &last.path))?;
+    disk.sync_dir(dir).map_err(Fault::io("sync", dir))?;
+    for name in &loaded.unfinished {
+        let path = dir.join(name);
+        disk.remove(&path).map_err(Fault::io("remove", path))?;
+    }
+    for segment in loaded.segments.iter().rev().skip(1) {
+        index_segment(dir, options, segment)?;
+    }
+    Ok(())
+}
+
+/// Zeroes are written at most this many bytes at once.
+const ZERO_CHUNK: u64 = 1 << 20;
+
+fn zero(segment: &Segment, range: std::ops::Range<u64>) -> Result<(), Fault> {
+    let zeroes = vec![0; usize::try_from(ZERO_CHUNK).expect("1 MiB")];
+    let mut at = range.start;
+    while at < range.end {
+        let len = ZERO_CHUNK.min(range.end - at);
+        let chunk = zeroes.get(..usize::try_from(len).expect("1 MiB at most")).unwrap_or_default();
+        segment.file.write_at(chunk, at).map_err(Fault::io("write", &segment.path))?;
+        at += len;
+    }
+    Ok(())
+}
+
+/// Writes the index file of a sealed segment whose index is in memory still, and uses it.
+pub(crate) fn index_segment(dir: &Path, options: &Options, segment: &Segment) -> Result<(), Fault> {
+    let seed = segment.header.seed;
+    let Some(bytes) = segment.index.with_memory(|memory| build(memory, seed)) else {
+        return Ok(());
+    };
+    let disk = &*options.world.disk;
+    let path = index_path(dir, segment.base());
+    let unfinished = path.with_extension("idx.tmp");
+    let file = disk.open(&unfinished, Mode::Create).map_err(Fault::io("create", &unfinished))?;
+    file.write_at(&bytes, 0).map_err(Fault::io("write", &unfinished))?;
+    file.sync().map_err(Fault::io("sync", &unfinished))?;
+    disk.rename(&unfinished, &path).map_err(Fault::io("rename", &unfinished))?;
+    disk.sync_dir(dir).map_err(Fault::io("sync", dir))?;
+    if let Some(index) = load::open_index(dir, options, &segment.header) {
+        segment.index.swap(index);
+    }
+    Ok(())
+}
+
+/// The position before a segment's first.
+fn before(base: u64) -> Position {
+    Position(base - 1)
+}

@@ -1,0 +1,280 @@
+//! Finding the segments of a folder, and whether they follow each other.
+
+use super::{
+    NewSegment, UNFINISHED, before, create_segment,
+    scan::{Scan, scan},
+};
+use crate::{
+    disk::{File, Mode},
+    error::{Damage, Fault, HeaderError, OpenError},
+    format::header::{HEADER_BYTES, SegmentHeader},
+    index::{Index, IndexFile, MemoryIndex},
+    options::Options,
+    segment::{Missing, Parts, Segment, base_of, index_path, segment_path},
+};
+use factum_core::Position;
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What a folder holds.
+pub(super) struct Loaded {
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) tail: FoundTail,
+    pub(super) tracked: HashMap<Arc<str>, u64>,
+    pub(super) head: Position,
+    /// Recorded times are not before this.
+    pub(super) floor_ns: i64,
+    /// Files that never were whole.
+    pub(super) unfinished: Vec<String>,
+}
+
+/// Where the writer goes on.
+#[derive(Debug)]
+pub(super) struct FoundTail {
+    pub(super) end: u64,
+    pub(super) cut: Option<Range<u64>>,
+    pub(super) zeroed: u64,
+    pub(super) closed: bool,
+}
+
+impl Loaded {
+    /// Why nothing may be written, if something is damaged.
+    pub(super) fn read_only(&self) -> Option<Arc<str>> {
+        let of = |segment: &Arc<Segment>| {
+            let missing = segment.missing.first()?;
+            let fault = segment.fault(missing.offset, missing.what);
+            let (from, upto) = (missing.ordinals.start, missing.ordinals.end);
+            let lost = if upto > from + 1 {
+                let last = segment.position(upto - 1);
+                format!("positions {} to {last} cannot be read", segment.position(from))
+            } else {
+                format!("position {} cannot be read", segment.position(from))
+            };
+            Some(format!("{fault}; {lost}. Restore the folder from a backup to write again"))
+        };
+        self.segments.iter().find_map(of).map(Into::into)
+    }
+}
+
+pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
+    let names = options.world.disk.list(dir).map_err(Fault::io("list", dir))?;
+    let mut bases: Vec<u64> = names.iter().filter_map(|name| base_of(name)).collect();
+    bases.sort_unstable();
+    let unfinished = names.into_iter().filter(|name| name.ends_with(UNFINISHED)).collect();
+    let Some((last, sealed)) = bases.split_last() else {
+        return fresh(dir, options, unfinished);
+    };
+    let mut chain = Chain::default();
+    for (base, next) in sealed.iter().zip(bases.iter().skip(1)) {
+        let found = Found::open(dir, options, *base)?;
+        chain.add(found.sealed(dir, options, *next)?);
+    }
+    let found = Found::open(dir, options, *last)?;
+    let mut newest = found.newest()?;
+    if newest.sealed && newest.segment.missing.is_empty() && chain.is_whole() {
+        // The crash came between sealing this one and creating the next.
+        let next = newest.successor(dir, options)?;
+        chain.add(newest.segment);
+        newest.segment = next;
+        newest.reset();
+    }
+    let Newest { segment, tail, tracked, head, floor_ns, .. } = newest;
+    chain.add(segment);
+    Ok(Loaded { segments: chain.done(), tail, tracked, head, floor_ns, unfinished })
+}
+
+fn fresh(dir: &Path, options: &Options, unfinished: Vec<String>) -> Result<Loaded, OpenError> {
+    let disk = &*options.world.disk;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        // The folder itself must be found again. Some file systems refuse; then it is theirs.
+        let _ = disk.sync_dir(parent);
+    }
+    let tracked = HashMap::new();
+    let new = NewSegment {
+        store: options.world.rng.next_uuid(),
+        number: 1,
+        base: 1,
+        floor_ns: i64::MIN,
+        tracked: &tracked,
+    };
+    let segment = create_segment(dir, options, &new)?;
+    let end = segment.end();
+    Ok(Loaded {
+        segments: vec![Arc::new(segment)],
+        tail: FoundTail { end, cut: None, zeroed: end, closed: false },
+        tracked,
+        head: Position::START,
+        floor_ns: i64::MIN,
+        unfinished,
+    })
+}
+
+/// Opens the index file of a segment, if it is there and belongs to it.
+pub(super) fn open_index(
+    dir: &Path,
+    options: &Options,
+    header: &SegmentHeader,
+) -> Option<IndexFile> {
+    let path = index_path(dir, header.base);
+    let file = options.world.disk.open(&path, Mode::Read).ok()?;
+    IndexFile::open(file, path, header.seed)
+}
+
+/// A segment's file, opened.
+struct Found {
+    base: u64,
+    path: PathBuf,
+    file: Box<dyn File>,
+    header: Result<SegmentHeader, Damage>,
+}
+
+impl Found {
+    fn open(dir: &Path, options: &Options, base: u64) -> Result<Self, OpenError> {
+        let path = segment_path(dir, base);
+        let disk = &*options.world.disk;
+        let file = disk.open(&path, Mode::Write).map_err(Fault::io("open", &path))?;
+        let mut bytes = vec![0; HEADER_BYTES];
+        let header = match file.read_at(&mut bytes, 0) {
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(HeaderError::Damaged(Damage::Header))
+            }
+            Err(error) => return Err(Fault::io("read", path)(error).into()),
+            Ok(()) => SegmentHeader::decode(&bytes),
+        };
+        let header = match header {
+            Ok(header) if header.base == base => Ok(header),
+            Ok(_) => Err(Damage::Sequence),
+            Err(HeaderError::Damaged(damage)) => Err(damage),
+            Err(HeaderError::Newer { version, unknown }) => {
+                return Err(OpenError::Newer { file: path, version, unknown });
+            }
+        };
+        Ok(Self { base, path, file, header })
+    }
+
+    /// A sealed segment: by its index file, or by reading all of it.
+    fn sealed(self, dir: &Path, options: &Options, next: u64) -> Result<Segment, OpenError> {
+        let count = u32::try_from(next - self.base).unwrap_or(u32::MAX);
+        let Ok(header) = self.header else { return Ok(self.lost(count)) };
+        let end = self.file.len().map_err(Fault::io("read", &self.path))?;
+        if let Some(index) = open_index(dir, options, &header)
+            && index.next() == count
+        {
+            let index = Index::file(index);
+            let (path, file, missing) = (self.path, self.file, Vec::new());
+            return Ok(Segment::new(Parts { header, path, file, index, missing, end }));
+        }
+        let mut scan = scan(&*self.file, &self.path, &header)?;
+        let known = scan.index.next();
+        if !scan.sealed || known != count {
+            let ordinals = known..count.max(known.saturating_add(1));
+            scan.missing.push(Missing { ordinals, offset: scan.end, what: Damage::Unsealed });
+        }
+        Ok(Self { header: Ok(header), ..self }.segment(header, scan))
+    }
+
+    fn segment(self, header: SegmentHeader, scan: Scan) -> Segment {
+        let (path, file, missing) = (self.path, self.file, scan.missing);
+        let index = Index::memory(scan.index);
+        Segment::new(Parts { header, path, file, index, missing, end: scan.end })
+    }
+
+    /// A segment without a head that can be trusted: nothing of it can be checked.
+    fn lost(self, count: u32) -> Segment {
+        let what = self.header.err().unwrap_or(Damage::Header);
+        let store = uuid::Uuid::nil();
+        let header =
+            SegmentHeader { store, number: 0, base: self.base, floor_ns: i64::MIN, seed: 0 };
+        let missing = vec![Missing { ordinals: 0..count.max(1), offset: 0, what }];
+        let mut index = MemoryIndex::default();
+        index.skip_to(count);
+        let (path, file, index) = (self.path, self.file, Index::memory(index));
+        Segment::new(Parts { header, path, file, index, missing, end: 0 })
+    }
+
+    fn newest(self) -> Result<Newest, OpenError> {
+        let Ok(header) = self.header else {
+            let (head, segment) = (before(self.base), self.lost(0));
+            let tail = FoundTail { end: 0, cut: None, zeroed: 0, closed: false };
+            let (tracked, floor_ns, sealed) = (HashMap::new(), i64::MIN, false);
+            return Ok(Newest { segment, tail, tracked, head, floor_ns, sealed });
+        };
+        let mut scan = scan(&*self.file, &self.path, &header)?;
+        let tail = FoundTail {
+            end: scan.end,
+            cut: scan.cut.take(),
+            zeroed: scan.len,
+            closed: scan.closed,
+        };
+        let head = Position(before(header.base).0 + u64::from(scan.index.next()));
+        let (tracked, floor_ns) = (std::mem::take(&mut scan.tracked), scan.last_ns);
+        let sealed = scan.sealed;
+        Ok(Newest { segment: self.segment(header, scan), tail, tracked, head, floor_ns, sealed })
+    }
+}
+
+/// The segment that the writer goes on in.
+struct Newest {
+    segment: Segment,
+    tail: FoundTail,
+    tracked: HashMap<Arc<str>, u64>,
+    head: Position,
+    floor_ns: i64,
+    sealed: bool,
+}
+
+impl Newest {
+    fn successor(&self, dir: &Path, options: &Options) -> Result<Segment, Fault> {
+        // Its last frames may be in the page cache only; the next segment says they are not.
+        self.segment.file.sync().map_err(Fault::io("sync", &self.segment.path))?;
+        let new = NewSegment {
+            store: self.segment.header.store,
+            number: self.segment.header.number + 1,
+            base: self.head.0 + 1,
+            floor_ns: self.floor_ns,
+            tracked: &self.tracked,
+        };
+        create_segment(dir, options, &new)
+    }
+
+    fn reset(&mut self) {
+        let end = self.segment.end();
+        self.tail = FoundTail { end, cut: None, zeroed: end, closed: false };
+    }
+}
+
+/// Segments that must follow each other.
+#[derive(Default)]
+struct Chain {
+    segments: Vec<Segment>,
+}
+
+impl Chain {
+    fn is_whole(&self) -> bool {
+        self.segments.iter().all(|segment| segment.missing.is_empty())
+    }
+
+    fn add(&mut self, mut segment: Segment) {
+        if let Some(before) = self.segments.last() {
+            let (this, last) = (&segment.header, &before.header);
+            let known = this.seed != 0 && last.seed != 0;
+            if known && (this.store != last.store || this.number != last.number + 1) {
+                let ordinals = 0..1;
+                segment.missing.push(Missing { ordinals, offset: 0, what: Damage::Sequence });
+            }
+        } else if segment.base() != 1 {
+            let ordinals = 0..1;
+            segment.missing.push(Missing { ordinals, offset: 0, what: Damage::Sequence });
+        }
+        self.segments.push(segment);
+    }
+
+    fn done(self) -> Vec<Arc<Segment>> {
+        self.segments.into_iter().map(Arc::new).collect()
+    }
+}

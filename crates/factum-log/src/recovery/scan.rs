@@ -1,0 +1,232 @@
+//! Reading every frame of a segment into an index.
+//!
+//! The one question that matters is what to do where a frame is not whole. Each frame says how far
+//! the segment was durable when it was written: if any whole frame further on says "beyond here",
+//! the bytes here were acknowledged once, and are damaged. If none does, they belong to a write
+//! that never was, and are cut.
+
+use super::window::Window;
+use crate::{
+    disk::File,
+    error::{Damage, Fault},
+    format::{
+        body::{Body, read_body, read_carry},
+        frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
+        header::{HEADER_BYTES, SegmentHeader},
+    },
+    index::{Indexed, MemoryIndex},
+    segment::Missing,
+};
+use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
+
+/// What a segment holds.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) index: MemoryIndex,
+    pub(super) tracked: HashMap<Arc<str>, u64>,
+    pub(super) missing: Vec<Missing>,
+    pub(super) last_ns: i64,
+    /// One past the last whole append.
+    pub(super) end: u64,
+    /// Bytes after that which are not zero.
+    pub(super) cut: Option<Range<u64>>,
+    /// The last frame closed the log in good order.
+    pub(super) closed: bool,
+    pub(super) sealed: bool,
+    pub(super) len: u64,
+}
+
+/// Frames of an append that is not complete yet.
+#[derive(Default)]
+struct Pending {
+    frames: Vec<(u64, FrameHeader)>,
+}
+
+struct Scanner<'a> {
+    window: Window<'a>,
+    seed: u64,
+    scan: Scan,
+    pending: Pending,
+}
+
+pub(super) fn scan(file: &dyn File, path: &Path, header: &SegmentHeader) -> Result<Scan, Fault> {
+    let window = Window::new(file, path)?;
+    let scan = Scan {
+        index: MemoryIndex::default(),
+        tracked: HashMap::new(),
+        missing: Vec::new(),
+        last_ns: header.floor_ns,
+        end: HEADER_BYTES as u64,
+        cut: None,
+        closed: false,
+        sealed: false,
+        len: window.len(),
+    };
+    let mut scanner = Scanner { window, seed: header.seed, scan, pending: Pending::default() };
+    scanner.run()?;
+    Ok(scanner.scan)
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) -> Result<(), Fault> {
+        let mut at = HEADER_BYTES as u64;
+        while !self.scan.sealed {
+            match self.accept(at)? {
+                Ok(after) => at = after,
+                Err(what) => match self.resume(what)? {
+                    Some(next) => at = next,
+                    None => return self.finish(),
+                },
+            }
+        }
+        self.scan.end = at;
+        Ok(())
+    }
+
+    fn frame(&mut self, at: u64) -> Result<Option<FrameHeader>, Fault> {
+        let head = self.window.at(at, FRAME_HEADER_BYTES as u64)?;
+        let Some(header) = FrameHeader::decode(head) else { return Ok(None) };
+        let place = FramePlace { seed: self.seed, offset: at };
+        let bytes = self.window.at(at, header.frame_bytes() as u64)?;
+        Ok(frame::decode(bytes, place).map(|(header, _)| header))
+    }
+
+    /// Takes in the frame at an offset; where the next one is, or what is wrong.
+    fn accept(&mut self, at: u64) -> Result<Result<u64, Damage>, Fault> {
+        let Some(header) = self.frame(at)? else { return Ok(Err(Damage::Frame)) };
+        let after = at + header.frame_bytes() as u64;
+        if !self.follows(at, &header) {
+            return Ok(Err(Damage::Contradiction));
+        }
+        self.pending.frames.push((at, header));
+        if !header.last {
+            return Ok(Ok(after));
+        }
+        for (offset, header) in std::mem::take(&mut self.pending.frames) {
+            if !self.apply(offset, &header)? {
+                return Ok(Err(Damage::Contradiction));
+            }
+        }
+        self.scan.end = after;
+        self.scan.last_ns = self.scan.last_ns.max(header.recorded_at_ns);
+        Ok(Ok(after))
+    }
+
+    /// Whether a frame can stand where it does.
+    fn follows(&self, at: u64, header: &FrameHeader) -> bool {
+        let expected = match self.pending.frames.last() {
+            Some((_, before)) => before.ordinal + u32::from(before.count),
+            None => self.scan.index.next(),
+        };
+        header.first == self.pending.frames.is_empty()
+            && header.ordinal >= expected
+            && u64::from(header.durable) <= at
+    }
+
+    /// Puts a frame's content into the index; false if it makes no sense.
+    fn apply(&mut self, at: u64, header: &FrameHeader) -> Result<bool, Fault> {
+        self.scan.closed = header.kind == Kind::Closed;
+        let len = header.frame_bytes() as u64;
+        let bytes = self.window.at(at, len)?;
+        let body = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
+        let index = &mut self.scan.index;
+        match header.kind {
+            Kind::Closed => Ok(true),
+            Kind::Sealed => {
+                self.scan.sealed = true;
+                index.skip_to(header.ordinal);
+                Ok(true)
+            }
+            Kind::Carry => {
+                let Some(carried) = read_carry(body) else { return Ok(false) };
+                let carried = carried.iter().map(|one| (one.source.into(), one.position));
+                self.scan.tracked.extend(carried);
+                Ok(true)
+            }
+            Kind::Events => {
+                let Some(body) = read_body(header, body) else { return Ok(false) };
+                let (Ok(at), Ok(len)) = (at.try_into(), len.try_into()) else { return Ok(false) };
+                if let Some(tracked) = body.tracked {
+                    self.scan.tracked.insert(tracked.source.into(), tracked.position);
+                }
+                index.skip_to(header.ordinal);
+                Ok(put_events(index, &body, at, len))
+            }
+        }
+    }
+
+    /// After something wrong: the place to go on at, if what is wrong was acknowledged once.
+    fn resume(&mut self, what: Damage) -> Result<Option<u64>, Fault> {
+        let bad = self.scan.end;
+        self.pending.frames.clear();
+        let content_end = self.window.content_end(bad)?;
+        let mut next = None;
+        let mut at = bad;
+        let mut proven = false;
+        while at < content_end {
+            // An append that contradicts itself begins here: it is no place to go on at.
+            let whole = if at == bad { None } else { self.frame(at)? };
+            let Some(header) = whole.filter(|header| header.ordinal >= self.scan.index.next())
+            else {
+                at += 1;
+                continue;
+            };
+            if next.is_none() && header.first {
+                next = Some((at, header.ordinal));
+            }
+            proven |= u64::from(header.durable) > bad;
+            if proven && next.is_some() {
+                break;
+            }
+            at += header.frame_bytes() as u64;
+        }
+        if !proven {
+            self.scan.cut = (content_end > bad).then_some(bad..content_end);
+            return Ok(None);
+        }
+        let from = self.scan.index.next();
+        let (upto, next) = match next {
+            Some((next, ordinal)) => (ordinal, Some(next)),
+            None => (from, None),
+        };
+        // Even where no position is lost, something acknowledged was here.
+        let ordinals = from..upto.max(from.saturating_add(u32::from(next.is_none())));
+        self.scan.missing.push(Missing { ordinals, offset: bad, what });
+        self.scan.index.skip_to(upto);
+        if let Some(next) = next {
+            self.scan.end = next;
+        }
+        Ok(next)
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        assert!(
+            self.scan.end <= self.window.len().max(HEADER_BYTES as u64),
+            "the end is in the file"
+        );
+        Ok(())
+    }
+}
+
+fn put_events(index: &mut MemoryIndex, body: &Body<'_>, at: u32, len: u32) -> bool {
+    if body.names.iter().any(|name| index.learn(*name).is_none()) {
+        return false;
+    }
+    let indexed = |entry: &crate::format::entry::Entry| (entry.ordinal, entry.revision, entry.id);
+    let events: Vec<_> = body
+        .entries
+        .iter()
+        .map(|entry| {
+            let (ordinal, revision, id) = indexed(entry);
+            let (stream, event_type, tags) = (entry.stream, entry.event_type, &*entry.tags);
+            (ordinal, Indexed { stream, event_type, tags, revision, id })
+        })
+        .collect();
+    if events.iter().any(|(_, event)| !index.knows(*event)) {
+        return false;
+    }
+    if !events.is_empty() {
+        index.push_frame(at, len);
+    }
+    events.into_iter().all(|(ordinal, event)| index.push(ordinal, event).is_some())
+}

@@ -1,0 +1,117 @@
+//! A file of the log: its head, its bytes, its index, and what of it is missing.
+
+use crate::{
+    disk::File,
+    error::{Damage, Fault},
+    format::{
+        frame::{self, FrameHeader, FramePlace},
+        header::SegmentHeader,
+    },
+    index::{FrameRef, Index},
+};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// The name of a segment's file: the position of its first event.
+pub(crate) fn segment_path(dir: &Path, base: u64) -> PathBuf {
+    dir.join(format!("{base:020}.log"))
+}
+
+/// The name of a segment's index.
+pub(crate) fn index_path(dir: &Path, base: u64) -> PathBuf {
+    dir.join(format!("{base:020}.idx"))
+}
+
+/// The position that a file's name says, if it is a segment's.
+pub(crate) fn base_of(file_name: &str) -> Option<u64> {
+    let digits = file_name.strip_suffix(".log").filter(|digits| digits.len() == 20)?;
+    digits.parse().ok().filter(|base| *base > 0)
+}
+
+/// Events that were there, and cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Missing {
+    pub(crate) ordinals: Range<u32>,
+    pub(crate) offset: u64,
+    pub(crate) what: Damage,
+}
+
+/// A file of the log.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Box<dyn File>,
+    pub(crate) index: Index,
+    pub(crate) missing: Vec<Missing>,
+    /// Bytes before this offset are durable, and may be read.
+    end: AtomicU64,
+}
+
+/// What a segment is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) header: SegmentHeader,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Box<dyn File>,
+    pub(crate) index: Index,
+    pub(crate) missing: Vec<Missing>,
+    pub(crate) end: u64,
+}
+
+impl Segment {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { header, path, file, index, missing, end } = parts;
+        Self { header, path, file, index, missing, end: AtomicU64::new(end) }
+    }
+
+    pub(crate) fn base(&self) -> u64 {
+        self.header.base
+    }
+
+    /// Bytes before this offset may be read.
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Lets readers read up to an offset.
+    pub(crate) fn publish(&self, end: u64) {
+        let before = self.end.swap(end, Ordering::Release);
+        assert!(before <= end, "what was published stays published");
+    }
+
+    /// The ordinal of a position, which is at or after the segment's base.
+    pub(crate) fn ordinal(&self, position: u64) -> u32 {
+        let ordinal = position.checked_sub(self.base()).expect("the position is in the segment");
+        u32::try_from(ordinal).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn position(&self, ordinal: u32) -> u64 {
+        self.base() + u64::from(ordinal)
+    }
+
+    pub(crate) fn place(&self, offset: u64) -> FramePlace {
+        FramePlace { seed: self.header.seed, offset }
+    }
+
+    /// The missing events that an ordinal is among.
+    pub(crate) fn missing_at(&self, ordinal: u32) -> Option<&Missing> {
+        self.missing.iter().find(|missing| missing.ordinals.contains(&ordinal))
+    }
+
+    pub(crate) fn fault(&self, offset: u64, what: Damage) -> Fault {
+        Fault::Damaged { file: self.path.clone(), offset, what }
+    }
+
+    /// The head of a frame, unchecked but for its shape: for searching by time.
+    pub(crate) fn frame_header(&self, frame: FrameRef) -> Result<FrameHeader, Fault> {
+        let mut bytes = [0; frame::FRAME_HEADER_BYTES];
+        let read = self.file.read_at(&mut bytes, frame.offset.into());
+        read.map_err(Fault::io("read", &self.path))?;
+        let header = FrameHeader::decode(&bytes);
+        header.ok_or_else(|| self.fault(frame.offset.into(), Damage::Frame))
+    }
+}

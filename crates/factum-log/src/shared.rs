@@ -1,0 +1,172 @@
+//! What the writer and all readers share: the list of segments, the watermark, who waits for it.
+
+use crate::{error::Fault, options::Options, segment::Segment};
+use factum_core::{Limits, Position, Timestamp};
+use std::{
+    any::Any,
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::Waker,
+};
+
+/// Segments in the order of their positions. There is always one.
+pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
+
+/// Counters, since the store was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) appends: AtomicU64,
+    pub(crate) events: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) log_bytes: AtomicU64,
+    pub(crate) refused: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+pub(crate) struct Shared {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) counters: Counters,
+    segments: RwLock<Segments>,
+    /// The position of the last durable event: readers see no further.
+    watermark: AtomicU64,
+    tracked: RwLock<HashMap<Arc<str>, u64>>,
+    read_only: RwLock<Option<Arc<str>>>,
+    waiting: Mutex<Vec<Waker>>,
+    closed: AtomicBool,
+    /// Held until the last user of the folder is gone.
+    _lock: Box<dyn Any + Send + Sync>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("dir", &self.dir).field("head", &self.head()).finish()
+    }
+}
+
+/// What opening found.
+pub(crate) struct Opened {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) head: Position,
+    pub(crate) tracked: HashMap<Arc<str>, u64>,
+    pub(crate) read_only: Option<Arc<str>>,
+    pub(crate) lock: Box<dyn Any + Send + Sync>,
+}
+
+impl Shared {
+    pub(crate) fn new(opened: Opened) -> Self {
+        assert!(!opened.segments.is_empty(), "there is always a segment");
+        Self {
+            dir: opened.dir,
+            options: opened.options,
+            counters: Counters::default(),
+            segments: RwLock::new(Arc::new(opened.segments)),
+            watermark: AtomicU64::new(opened.head.0),
+            tracked: RwLock::new(opened.tracked),
+            read_only: RwLock::new(opened.read_only),
+            waiting: Mutex::new(Vec::new()),
+            closed: AtomicBool::new(false),
+            _lock: opened.lock,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.options.world.clock.now()
+    }
+
+    pub(crate) fn segments(&self) -> Segments {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add_segment(&self, segment: Arc<Segment>) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let mut longer = segments.to_vec();
+        longer.push(segment);
+        *segments = Arc::new(longer);
+    }
+
+    /// The position of the last durable event.
+    pub(crate) fn head(&self) -> Position {
+        Position(self.watermark.load(Ordering::Acquire))
+    }
+
+    /// Lets readers see up to a position, and wakes who waits for more.
+    pub(crate) fn publish(&self, head: Position, tracked: Vec<(Arc<str>, u64)>) {
+        if !tracked.is_empty() {
+            let mut all = self.tracked.write().unwrap_or_else(PoisonError::into_inner);
+            all.extend(tracked);
+        }
+        let before = self.watermark.swap(head.0, Ordering::Release);
+        assert!(before <= head.0, "the head never goes back");
+        self.wake();
+    }
+
+    /// Wakes everybody who waits for the head to move.
+    pub(crate) fn wake(&self) {
+        let waiting = std::mem::take(&mut *self.waiting());
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Asks to be woken when the head is past `seen`; false if it is already.
+    pub(crate) fn wait_past(&self, seen: Position, waker: &Waker) -> bool {
+        let mut waiting = self.waiting();
+        // Under the lock: a publisher moves the head first, and takes the list then.
+        if self.head() > seen || self.is_closed() {
+            return false;
+        }
+        if !waiting.iter().any(|known| known.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+        true
+    }
+
+    /// Ends every subscription: nothing more will come.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tracked(&self, source: &str) -> Option<u64> {
+        self.tracked.read().unwrap_or_else(PoisonError::into_inner).get(source).copied()
+    }
+
+    pub(crate) fn all_tracked(&self) -> HashMap<Arc<str>, u64> {
+        self.tracked.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why appends are refused, if they are.
+    pub(crate) fn read_only(&self) -> Option<Arc<str>> {
+        self.read_only.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Refuses all appends from now on, until the folder is opened again.
+    pub(crate) fn poison(&self, fault: &Fault) {
+        let why = format!("{fault}; nothing more is written until the store is opened again");
+        let mut read_only = self.read_only.write().unwrap_or_else(PoisonError::into_inner);
+        read_only.get_or_insert(why.into());
+    }
+}

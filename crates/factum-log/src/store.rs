@@ -1,0 +1,204 @@
+//! The engine as an [`EventStore`]: one thread that writes, a few that read, one that writes index
+//! files, and futures that any runtime can await.
+//!
+//! Which thread syncs: the writer's, and no other. Reads run on threads of their own too, so that
+//! a page that must come from the disk never stops an async worker.
+
+mod batches;
+mod pool;
+mod queue;
+mod threads;
+
+pub use batches::LogBatches;
+
+use crate::{
+    Job, OpenError, Options, Reader, disk::Mode, error::Fault, read::Begun, recovery::HOLDER,
+};
+use factum_core::{
+    Append, AppendError, Capabilities, Change, EventStore, Expected, Position, Read, ReadError,
+    Reading, Receipt, Statistics, StreamMetadata, StreamName, Subscribe,
+};
+use pool::Pool;
+use queue::Queue;
+use std::{future::poll_fn, path::Path, sync::Arc, task::Poll};
+use threads::Threads;
+
+/// An event store in a folder. Clones share it; the last one to go closes it.
+///
+/// ```
+/// use factum_core::{Append, EventData, EventStore, EventType, StreamName, Uuid};
+/// use factum_log::{LogStore, Options};
+/// # let dir = tempfile::tempdir()?;
+/// let store = LogStore::open(dir.path(), Options::default())?;
+/// let placed = EventData::new(Uuid::from_u128(1), EventType::new("order.placed")?, "{}");
+/// # let waker = std::task::Waker::noop();
+/// # let mut append = Box::pin(store.append(Append::to(StreamName::new("order-1")?, [placed])));
+/// # let receipt = loop {
+/// #     use std::task::{Context, Poll};
+/// #     if let Poll::Ready(done) = append.as_mut().poll(&mut Context::from_waker(waker)) {
+/// #         break done;
+/// #     }
+/// # };
+/// # #[cfg(any())]
+/// let receipt = store.append(Append::to(StreamName::new("order-1")?, [placed])).await;
+/// assert_eq!(receipt?.position.0, 1);
+/// # drop(append);
+/// store.close();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LogStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    reader: Reader,
+    queue: Arc<Queue>,
+    pool: Arc<Pool>,
+    capabilities: Capabilities,
+    threads: Threads,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.threads.join_writer();
+        self.reader.shared.close();
+        self.pool.close();
+        self.threads.join_readers();
+    }
+}
+
+impl LogStore {
+    /// Opens a folder, creating it if need be.
+    ///
+    /// Fails if another process has it open, if a newer release wrote it, or if the disk refuses.
+    /// Damage is no failure: the store opens to read only ([`LogStore::read_only`] says why).
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let capabilities = Capabilities { limits: options.limits, ..Capabilities::full() };
+        let queue = Arc::new(Queue::new(&options));
+        let pool = Arc::new(Pool::new(options.read_jobs_max));
+        let (writer, reader) = crate::open(dir, options)?;
+        // Whoever said to serve this folder is gone: the lock is ours.
+        let disk = &*reader.shared.options.world.disk;
+        let _ = disk.remove(&dir.join(HOLDER));
+        let threads = Threads::start(writer, &queue, &pool, &reader)?;
+        Ok(Self { inner: Arc::new(Inner { reader, queue, pool, capabilities, threads }) })
+    }
+
+    /// Why appends are refused, if they are.
+    #[must_use]
+    pub fn read_only(&self) -> Option<Arc<str>> {
+        self.inner.reader.read_only()
+    }
+
+    /// Writes beside the lock at which URL this folder is served, for who finds it locked.
+    pub fn advertise(&self, url: &str) -> Result<(), OpenError> {
+        let shared = &self.inner.reader.shared;
+        let path = shared.dir.join(HOLDER);
+        let file = shared.options.world.disk.open(&path, Mode::Create);
+        let file = file.map_err(Fault::io("create", &path))?;
+        file.write_at(url.as_bytes(), 0).map_err(Fault::io("write", path))?;
+        Ok(())
+    }
+
+    /// Finishes what waits, says in the log that it is whole, and lets go of the folder, unless
+    /// there are clones: the last one does it then.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    async fn submit(&self, job: Job) -> Result<Receipt, AppendError> {
+        let completion = self.inner.queue.submit(job)?;
+        completion.await.unwrap_or_else(|| {
+            Err(AppendError::Unknown { why: "the store was closed meanwhile".into() })
+        })
+    }
+
+    async fn reaches(&self, position: Position) -> Result<(), ReadError> {
+        let reader = &self.inner.reader;
+        let before = Position(position.0.saturating_sub(1));
+        poll_fn(|context| {
+            if reader.head() >= position {
+                Poll::Ready(Ok(()))
+            } else if reader.wait_past(before, context.waker()) {
+                Poll::Pending
+            } else if reader.head() >= position {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Ready(Err(closed()))
+            }
+        })
+        .await
+    }
+}
+
+fn closed() -> ReadError {
+    ReadError::Unavailable { why: "the store is closed: open it again".into() }
+}
+
+impl EventStore for LogStore {
+    type Batches = LogBatches;
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
+    }
+
+    async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
+        self.submit(Job::append(append, &self.inner.capabilities.limits)?).await
+    }
+
+    async fn read(&self, read: Read) -> Result<Reading<LogBatches>, ReadError> {
+        if let Some(position) = read.at_least {
+            self.reaches(position).await?;
+        }
+        let reader = self.inner.reader.clone();
+        let begin = move || {
+            let Begun { head, state, mut cursor } = reader.read(read)?;
+            let first = cursor.next_batch();
+            Ok((head, state, cursor, first))
+        };
+        let begun: Result<_, ReadError> = self.inner.pool.run(begin)?.await.ok_or_else(closed)?;
+        let (head, state, cursor, first) = begun?;
+        let batches = LogBatches::begun(&self.inner.pool, &self.inner.reader, cursor, first);
+        Ok(Reading { head, state, batches })
+    }
+
+    async fn subscribe(&self, subscribe: Subscribe) -> Result<LogBatches, ReadError> {
+        let cursor = self.inner.reader.subscribe(subscribe)?;
+        Ok(LogBatches::new(&self.inner.pool, &self.inner.reader, cursor))
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        Ok(self.inner.reader.head())
+    }
+
+    async fn metadata(&self, stream: &StreamName) -> Result<StreamMetadata, ReadError> {
+        let (reader, stream) = (self.inner.reader.clone(), stream.clone());
+        let metadata = self.inner.pool.run(move || reader.metadata(&stream))?;
+        metadata.await.ok_or_else(closed)?
+    }
+
+    async fn change(
+        &self,
+        stream: &StreamName,
+        change: Change,
+        expected: Option<Expected>,
+    ) -> Result<Receipt, AppendError> {
+        self.submit(Job::change(stream.clone(), change, expected)).await
+    }
+
+    async fn tracked(&self, source: &str) -> Result<Option<u64>, ReadError> {
+        Ok(self.inner.reader.tracked(source))
+    }
+
+    async fn statistics(&self) -> Result<Statistics, ReadError> {
+        let mut statistics = self.inner.reader.statistics();
+        let (jobs, bytes) = self.inner.queue.waiting();
+        statistics.gauge("queued_appends", jobs, "Appends that wait for the writer");
+        statistics.gauge("queued_bytes", bytes, "Payload bytes that wait for the writer");
+        statistics.gauge("queued_reads", self.inner.pool.waiting(), "Reads that wait for a thread");
+        Ok(statistics)
+    }
+}

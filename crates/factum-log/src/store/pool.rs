@@ -1,0 +1,95 @@
+//! Threads that read. What they are asked is bounded by the number of readers, and by a limit.
+
+use factum_core::{
+    ReadError,
+    completion::{Completion, completion},
+};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+type Work = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct State {
+    work: VecDeque<Work>,
+    closed: bool,
+}
+
+pub(super) struct Pool {
+    state: Mutex<State>,
+    came: Condvar,
+    max: usize,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    pub(super) fn new(max: usize) -> Self {
+        Self { state: Mutex::default(), came: Condvar::new(), max }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a thread do this.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Completion<T>, ReadError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(super::closed());
+        }
+        if state.work.len() >= self.max {
+            return Err(ReadError::Overloaded);
+        }
+        let (filler, done) = completion();
+        state.work.push_back(Box::new(move || filler.fill(work())));
+        drop(state);
+        self.came.notify_one();
+        Ok(done)
+    }
+
+    /// What a thread of the pool does until the pool is closed.
+    pub(super) fn work(&self) {
+        while let Some(work) = self.next() {
+            work();
+        }
+    }
+
+    fn next(&self) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.work.pop_front() {
+                return Some(work);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.came.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes no more; what waits is forgotten.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let forgotten = std::mem::take(&mut state.work);
+        drop(state);
+        drop(forgotten);
+        self.came.notify_all();
+    }
+
+    /// Reads that wait for a thread.
+    pub(super) fn waiting(&self) -> u64 {
+        self.lock().work.len() as u64
+    }
+}

@@ -1,0 +1,95 @@
+//! The store's threads, and their end.
+
+use super::{pool::Pool, queue::Queue};
+use crate::{OpenError, Reader, Writer, error::Fault, write::Unindexed};
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{Builder, JoinHandle},
+};
+
+/// Sealed segments that may wait for their index file; then the writer waits too, so that the
+/// indexes in memory are few.
+const UNINDEXED_MAX: usize = 2;
+
+#[derive(Debug)]
+pub(super) struct Threads {
+    writers: Mutex<Vec<JoinHandle<()>>>,
+    readers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Threads {
+    pub(super) fn start(
+        writer: Writer,
+        queue: &Arc<Queue>,
+        pool: &Arc<Pool>,
+        reader: &Reader,
+    ) -> Result<Self, OpenError> {
+        let dir = reader.shared.dir.clone();
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = Builder::new().name(name.into()).spawn(work);
+            thread.map_err(Fault::io("start a thread for", &dir))
+        };
+        let (sealed, to_index) = mpsc::sync_channel(UNINDEXED_MAX);
+        let of_writer = queue.clone();
+        let writers = vec![
+            spawn("factum-writer", Box::new(move || write(writer, &of_writer, &sealed)))?,
+            spawn("factum-index", Box::new(move || index(&to_index)))?,
+        ];
+        let count = reader.shared.options.read_threads.max(1);
+        let mut readers = Vec::with_capacity(count);
+        for _ in 0..count {
+            let pool = pool.clone();
+            readers.push(spawn("factum-read", Box::new(move || pool.work()))?);
+        }
+        Ok(Self { writers: Mutex::new(writers), readers: Mutex::new(readers) })
+    }
+
+    pub(super) fn join_writer(&self) {
+        join(&self.writers);
+    }
+
+    pub(super) fn join_readers(&self) {
+        join(&self.readers);
+    }
+}
+
+fn join(threads: &Mutex<Vec<JoinHandle<()>>>) {
+    let threads = std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
+    for thread in threads {
+        // A thread that panicked has said so on standard error, and its queue is abandoned.
+        let _ = thread.join();
+    }
+}
+
+/// Abandons the queue when the writer's thread ends, however it ends.
+struct Abandon<'a>(&'a Queue);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+fn write(mut writer: Writer, queue: &Queue, sealed: &mpsc::SyncSender<Unindexed>) {
+    let _abandon = Abandon(queue);
+    while let Some(waiting) = queue.take() {
+        let (jobs, fillers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        let replies = writer.step(jobs);
+        for (filler, reply) in fillers.into_iter().zip(replies) {
+            filler.fill(reply);
+        }
+        for segment in writer.take_unindexed() {
+            // The index thread outlives the writer's: it ends when this sender does.
+            let _ = sealed.send(segment);
+        }
+    }
+    // What fails now is found at the next opening; everything acknowledged is durable.
+    let _ = writer.close();
+}
+
+/// Writes index files. One that cannot be written stays in memory, and is made at the next opening.
+fn index(sealed: &mpsc::Receiver<Unindexed>) {
+    while let Ok(segment) = sealed.recv() {
+        let _ = segment.write();
+    }
+}

@@ -1,0 +1,175 @@
+//! An append as frames, at the end of the group; and its events in the index.
+
+use crate::{
+    format::{
+        body::{Tracked, put_names, put_tracked},
+        entry::{Numbers, put_entry},
+        frame::{FRAME_BYTES_AIM, FRAME_HEADER_BYTES, FrameHeader, Kind},
+        names::{NameKind, NewName},
+    },
+    index::{Indexed, MemoryIndex},
+    segment::Segment,
+};
+use factum_core::{
+    EventType, StreamName, Tag, Timestamp,
+    judge::{Plan, Planned},
+};
+
+/// An upper bound of the bytes that a plan takes in the log.
+pub(super) fn bytes_needed(plan: &Plan) -> u64 {
+    // Per event: the head of a frame of its own, and an entry's fields at their longest.
+    const PER_EVENT: usize = FRAME_HEADER_BYTES + 80;
+    const PER_NAME: usize = 16;
+    let of = |planned: &Planned| {
+        let names = 2 + planned.event.tags.len();
+        let stream = planned.stream.as_str().len();
+        PER_EVENT + names * PER_NAME + stream + planned.event.weight()
+    };
+    let tracking = plan.tracking.as_ref().map_or(0, |tracking| 32 + tracking.source.len());
+    let events: usize = plan.events.iter().map(of).sum();
+    (FRAME_HEADER_BYTES + 16 + tracking + events) as u64
+}
+
+/// A name that a frame brings.
+#[derive(Debug)]
+enum Fresh {
+    Stream(u32, StreamName),
+    Type(u32, EventType),
+    Tag(u32, Tag),
+}
+
+impl Fresh {
+    fn as_new(&self) -> NewName<'_> {
+        match self {
+            Self::Stream(number, name) => {
+                NewName { kind: NameKind::Stream, number: *number, name: name.as_str() }
+            }
+            Self::Type(number, name) => {
+                NewName { kind: NameKind::Type, number: *number, name: name.as_str() }
+            }
+            Self::Tag(number, name) => {
+                NewName { kind: NameKind::Tag, number: *number, name: name.as_str() }
+            }
+        }
+    }
+}
+
+/// A frame in the making.
+#[derive(Default)]
+struct Draft {
+    fresh: Vec<Fresh>,
+    entries: Vec<u8>,
+    /// (stream, type, tags, revision, id) of each event.
+    indexed: Vec<(u32, u32, Vec<u32>, u64, uuid::Uuid)>,
+}
+
+impl Draft {
+    fn is_full(&self) -> bool {
+        self.entries.len() >= FRAME_BYTES_AIM || self.indexed.len() == usize::from(u16::MAX)
+    }
+
+    fn add(&mut self, planned: &Planned, index: &mut MemoryIndex) {
+        let (stream, is_new) = index.intern_stream(&planned.stream);
+        if is_new {
+            self.fresh.push(Fresh::Stream(stream, planned.stream.clone()));
+        }
+        let name = &planned.event.event_type;
+        let (event_type, is_new) = index.intern_type(name);
+        if is_new {
+            self.fresh.push(Fresh::Type(event_type, name.clone()));
+        }
+        let mut tags = Vec::with_capacity(planned.event.tags.len());
+        for tag in &planned.event.tags {
+            let (number, is_new) = index.intern_tag(tag);
+            if is_new {
+                self.fresh.push(Fresh::Tag(number, tag.clone()));
+            }
+            tags.push(number);
+        }
+        let numbers = Numbers { stream, event_type, tags: &tags };
+        put_entry(&mut self.entries, &planned.event, &numbers, planned.revision.0);
+        self.indexed.push((stream, event_type, tags, planned.revision.0, planned.event.id));
+    }
+}
+
+/// Which of an append's frames.
+#[derive(Clone, Copy)]
+struct Which {
+    first: bool,
+    last: bool,
+}
+
+pub(super) struct Encoder<'a> {
+    pub(super) group: &'a mut Vec<u8>,
+    /// Where the group goes: all before is durable.
+    pub(super) offset: u64,
+    pub(super) segment: &'a Segment,
+    pub(super) recorded_at: Timestamp,
+}
+
+impl Encoder<'_> {
+    pub(super) fn append(&mut self, plan: &Plan) {
+        let segment = self.segment;
+        segment.index.change(|index| self.frames(plan, index));
+    }
+
+    fn frames(&mut self, plan: &Plan, index: &mut MemoryIndex) {
+        let tracked = plan
+            .tracking
+            .as_ref()
+            .map(|tracking| Tracked { source: &tracking.source, position: tracking.position });
+        let mut draft = Draft::default();
+        let mut first = true;
+        for (nth, planned) in plan.events.iter().enumerate() {
+            draft.add(planned, index);
+            let last = nth + 1 == plan.events.len();
+            if draft.is_full() && !last {
+                self.seal(std::mem::take(&mut draft), None, Which { first, last: false }, index);
+                first = false;
+            }
+        }
+        self.seal(draft, tracked, Which { first, last: true }, index);
+    }
+
+    /// Appends a frame to the group, and its events to the index.
+    fn seal(
+        &mut self,
+        draft: Draft,
+        tracked: Option<Tracked<'_>>,
+        which: Which,
+        index: &mut MemoryIndex,
+    ) {
+        let start = self.group.len();
+        self.group.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
+        let names: Vec<_> = draft.fresh.iter().map(Fresh::as_new).collect();
+        put_names(self.group, &names);
+        if let Some(tracked) = tracked {
+            put_tracked(self.group, tracked);
+        }
+        self.group.extend_from_slice(&draft.entries);
+        let narrow = |n: usize| u32::try_from(n).expect("a segment is smaller than 4 GiB");
+        let offset = self.offset + start as u64;
+        let bytes = narrow(self.group.len() - start);
+        let header = FrameHeader {
+            len: bytes - narrow(FRAME_HEADER_BYTES),
+            ordinal: index.next(),
+            recorded_at_ns: self.recorded_at.0,
+            durable: u32::try_from(self.offset).expect("a segment is smaller than 4 GiB"),
+            count: u16::try_from(draft.indexed.len()).expect("a full draft is sealed"),
+            kind: Kind::Events,
+            first: which.first,
+            last: which.last,
+            tracking: tracked.is_some(),
+        };
+        let frame = self.group.get_mut(start..).expect("the frame was appended above");
+        header.seal(frame, self.segment.place(offset));
+        if !draft.indexed.is_empty() {
+            let offset = u32::try_from(offset).expect("a segment is smaller than 4 GiB");
+            index.push_frame(offset, bytes);
+        }
+        for (stream, event_type, tags, revision, id) in draft.indexed {
+            let event = Indexed { stream, event_type, tags: &tags, revision, id };
+            index.push(index.next(), event).expect("its names were numbered above");
+        }
+    }
+}
