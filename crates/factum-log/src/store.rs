@@ -186,7 +186,8 @@ impl EventStore for LogStore {
         change: Change,
         expected: Option<Expected>,
     ) -> Result<Receipt, AppendError> {
-        self.submit(Job::change(stream.clone(), change, expected)).await
+        let limits = &self.inner.capabilities.limits;
+        self.submit(Job::change(stream.clone(), change, expected, limits)?).await
     }
 
     async fn tracked(&self, source: &str) -> Result<Option<u64>, ReadError> {

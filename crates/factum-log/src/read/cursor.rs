@@ -120,7 +120,11 @@ impl Cursor {
         let revision = event.entry.revision;
         let occurred_at = event.entry.occurred_at.unwrap_or(recorded_at);
         if self.plan.occurred_by.is_some_and(|moment| occurred_at > moment) {
-            return Ok(Pushed { revision });
+            return Ok(Pushed::Passed { revision });
+        }
+        let payload = event.data().len() + event.metadata().len();
+        if !filling.page.is_empty() && filling.page.block_len() + payload > PAGE_BYTES_MAX {
+            return Ok(Pushed::NoRoom);
         }
         let stream = self.names.stream(segment, event.entry.stream)?;
         let event_type = self.names.event_type(segment, event.entry.event_type)?;
@@ -135,7 +139,7 @@ impl Cursor {
                 tags: &tags,
             };
             if !query.matches(subject) {
-                return Ok(Pushed { revision });
+                return Ok(Pushed::Passed { revision });
             }
         }
         let position = Position(segment.position(ordinal));
@@ -150,7 +154,7 @@ impl Cursor {
             metadata: filling.page.copy(event.metadata()),
         };
         filling.page.push(entry, &tags);
-        Ok(Pushed { revision })
+        Ok(Pushed::Passed { revision })
     }
 
     fn file_of(segment: &Segment) -> Option<Arc<IndexFile>> {
@@ -158,7 +162,13 @@ impl Cursor {
     }
 }
 
-/// What was looked at.
-struct Pushed {
-    revision: u64,
+/// What became of an event that was looked at.
+enum Pushed {
+    /// It is in the batch, or is not wanted.
+    Passed {
+        /// Its place in its stream.
+        revision: u64,
+    },
+    /// It belongs in the next batch.
+    NoRoom,
 }

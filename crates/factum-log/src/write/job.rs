@@ -19,10 +19,15 @@ impl Job {
         Ok(Self(Work::Append(append)))
     }
 
-    /// A change of a stream as a whole.
-    #[must_use]
-    pub fn change(stream: StreamName, change: Change, expected: Option<Expected>) -> Self {
-        Self(Work::Change { stream, change, expected })
+    /// A change of a stream as a whole; refuses what no state could make acceptable.
+    pub fn change(
+        stream: StreamName,
+        change: Change,
+        expected: Option<Expected>,
+        limits: &Limits,
+    ) -> Result<Self, AppendError> {
+        judge::validate_change(&change, limits)?;
+        Ok(Self(Work::Change { stream, change, expected }))
     }
 
     /// Bytes that it takes while it waits.

@@ -1,6 +1,6 @@
 //! Filling a batch with what a query selects, by position.
 
-use super::{Cursor, Filling, ORDINALS_AT_ONCE};
+use super::{Cursor, Filling, ORDINALS_AT_ONCE, Pushed};
 use crate::{error::Fault, index::select::Window, segment::Segment};
 use factum_core::Query;
 
@@ -36,7 +36,9 @@ impl Cursor {
                 self.pass(segment, window.until);
             }
             for ordinal in found {
-                self.push(filling, segment, ordinal)?;
+                if let Pushed::NoRoom = self.push(filling, segment, ordinal)? {
+                    return Ok(false);
+                }
                 self.pass(segment, ordinal);
                 if filling.is_full(self.plan.left) {
                     break;

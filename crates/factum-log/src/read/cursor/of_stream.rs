@@ -1,6 +1,6 @@
 //! Filling a batch with the visible events of a stream, by revision.
 
-use super::{Cursor, Filling, ORDINALS_AT_ONCE};
+use super::{Cursor, Filling, ORDINALS_AT_ONCE, Pushed};
 use crate::{
     error::Fault,
     index::{StreamPart, StreamSpan},
@@ -44,7 +44,10 @@ impl Cursor {
                 let before = filling.page.len();
                 let revision = match is_old {
                     true => self.revision_of(filling, &found.segment, ordinal)?,
-                    false => self.push(filling, &found.segment, ordinal)?.revision,
+                    false => match self.push(filling, &found.segment, ordinal)? {
+                        Pushed::Passed { revision } => revision,
+                        Pushed::NoRoom => return Ok(false),
+                    },
                 };
                 let expected = self.revision(&visible);
                 if let Some(fault) = self.hole(filling.snapshot, expected, revision) {
