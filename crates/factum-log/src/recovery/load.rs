@@ -190,7 +190,7 @@ impl Found {
         let store = uuid::Uuid::nil();
         let header =
             SegmentHeader { store, number: 0, base: self.base, floor_ns: i64::MIN, seed: 0 };
-        let missing = vec![Missing { ordinals: 0..count.max(1), offset: 0, what }];
+        let missing = vec![Missing { ordinals: 0..count, offset: 0, what }];
         let mut index = MemoryIndex::default();
         index.skip_to(count);
         let (path, file, index) = (self.path, self.file, Index::memory(index));
@@ -199,7 +199,8 @@ impl Found {
 
     fn newest(self) -> Result<Newest, OpenError> {
         let Ok(header) = self.header else {
-            let (head, segment) = (before(self.base), self.lost(0));
+            // How many events were here is not known: one stands for them all.
+            let (head, segment) = (Position(self.base), self.lost(1));
             let tail = FoundTail { end: 0, cut: None, zeroed: 0, closed: false };
             let (tracked, floor_ns, sealed) = (HashMap::new(), i64::MIN, false);
             return Ok(Newest { segment, tail, tracked, head, floor_ns, sealed });

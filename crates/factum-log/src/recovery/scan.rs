@@ -189,9 +189,10 @@ impl Scanner<'_> {
             Some((next, ordinal)) => (ordinal, Some(next)),
             None => (from, None),
         };
-        // Even where no position is lost, something acknowledged was here.
-        let ordinals = from..upto.max(from.saturating_add(u32::from(next.is_none())));
-        self.scan.missing.push(Missing { ordinals, offset: bad, what });
+        // Where nothing says how many were lost, one stands for them all: whoever reads up to the
+        // end meets it.
+        let upto = upto.max(from.saturating_add(u32::from(next.is_none())));
+        self.scan.missing.push(Missing { ordinals: from..upto, offset: bad, what });
         self.scan.index.skip_to(upto);
         if let Some(next) = next {
             self.scan.end = next;

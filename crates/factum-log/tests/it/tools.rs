@@ -63,3 +63,27 @@ pub fn everything(reader: &Reader) -> Vec<RecordedEvent> {
     }
     events
 }
+
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future on this thread; 20 seconds at most.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut future = std::pin::pin!(future);
+    let start = std::time::Instant::now();
+    loop {
+        let mut context = std::task::Context::from_waker(&waker);
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        let left = std::time::Duration::from_secs(20).saturating_sub(start.elapsed());
+        assert!(!left.is_zero(), "waited for 20 seconds");
+        std::thread::park_timeout(left);
+    }
+}
