@@ -1,0 +1,85 @@
+//! HTTP/1.1 on the same port.
+
+use crate::harness::*;
+use factum_core::{AnyStore, ReadError};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// (Status, body) of a request by hand.
+async fn ask(server: &Running, method: &str, path: &str) -> (u16, String) {
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    soon(socket.read_to_string(&mut answer)).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+#[tokio::test]
+async fn health_is_told() {
+    let server = Running::start().await;
+    assert_eq!(ask(&server, "GET", "/health/live").await, (204, String::new()));
+    assert_eq!(ask(&server, "GET", "/health/live?liveCode=200").await.0, 200);
+    assert_eq!(ask(&server, "GET", "/health/live?liveCode=7").await.0, 204);
+    let ready = ask(&server, "GET", "/health/ready").await;
+    assert_eq!(ready, (200, r#"{"status":"ready","head":0}"#.into()));
+    let mut store = Held::new();
+    store.read_error = Some(ReadError::Unavailable { why: "closed".into() });
+    let server = Running::with(AnyStore::new(store), |_| ()).await;
+    let (status, body) = ask(&server, "GET", "/health/ready").await;
+    assert!(status == 503 && body.contains("closed"), "{status} {body}");
+}
+
+#[tokio::test]
+async fn info_is_json() {
+    let server = Running::start().await;
+    let (status, body) = ask(&server, "GET", "/info").await;
+    assert_eq!(status, 200);
+    for part in [r#""name":"factum""#, r#""esVersion":"26.1.0""#, r#""queryChecks":true"#] {
+        assert!(body.contains(part), "{part} in {body}");
+    }
+    assert_eq!(ask(&server, "HEAD", "/info").await, (200, String::new()));
+}
+
+#[tokio::test]
+async fn metrics_count_calls_and_tell_the_stores_numbers() {
+    let server = Running::start().await;
+    let mut client = server.streams().await;
+    append(&mut client, "a-1", ANY, 1..=3).await;
+    read(&mut client, of_all(ALL_START)).await.unwrap();
+    let line = |method, code| {
+        format!(
+            "factum_calls_total{{service=\"event_store.client.streams.Streams\",\
+             method=\"{method}\",code=\"{code}\"}} 1"
+        )
+    };
+    until(async || {
+        let (_, body) = ask(&server, "GET", "/metrics").await;
+        body.contains(&line("Append", "OK")) && body.contains(&line("Read", "OK"))
+    })
+    .await;
+    let (status, body) = ask(&server, "GET", "/metrics").await;
+    assert_eq!(status, 200);
+    for part in [
+        "# HELP factum_head_position Position of the last event",
+        "factum_head_position 3",
+        "factum_server_connections 2",
+        "factum_server_refused_total 0",
+        "factum_call_seconds_count{",
+        "# EOF",
+    ] {
+        assert!(body.contains(part), "{part} in {body}");
+    }
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_say_what_there_is() {
+    let server = Running::start().await;
+    let (status, body) = ask(&server, "GET", "/nothing").await;
+    assert!(status == 404 && body.contains("/health/ready"), "{body}");
+    assert_eq!(ask(&server, "POST", "/info").await.0, 405);
+    assert_eq!(ask(&server, "DELETE", "/metrics").await.0, 405);
+}

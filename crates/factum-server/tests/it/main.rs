@@ -1,0 +1,16 @@
+//! The server over real sockets, with generated clients, on the in-memory store.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+mod bad_input;
+mod batch;
+mod dcb;
+mod delete;
+mod errors;
+mod harness;
+mod http;
+mod info;
+mod limits;
+mod streams_append;
+mod streams_read;
+mod subscriptions;
+mod v1;
