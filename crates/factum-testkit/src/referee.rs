@@ -12,7 +12,8 @@ use crate::trial::Refusal;
 use batches::{Refereed, Rules};
 use factum_core::{
     AnyStore, Append, AppendError, Capabilities, Change, EventStore, Expected, Freshness, Position,
-    Read, ReadError, Reading, Receipt, Select, Statistics, StreamMetadata, StreamName, Subscribe,
+    Read, ReadError, Reading, Receipt, RecordedEvent, Select, Statistics, StreamMetadata,
+    StreamName, Subscribe,
 };
 
 /// The watched store.
@@ -35,16 +36,12 @@ impl Referee {
         }
     }
 
-    /// Judges the answer to an append that the store declares it cannot do.
-    async fn refused_append(
-        &self,
-        feature: &str,
-        append: Append,
-        result: Result<Receipt, AppendError>,
-    ) -> Result<Receipt, AppendError> {
-        match result {
+    /// Makes an append that the store declares it cannot do, and judges the answer.
+    async fn refused_append(&self, feature: &str, append: Append) -> Result<Receipt, AppendError> {
+        let before = self.inner.head().await.expect("the head can be read");
+        match self.inner.append(append.clone()).await {
             Err(AppendError::Unsupported { .. }) => {
-                self.nothing_of(&append).await;
+                self.nothing_of(&append, before).await;
                 self.refusal.declare(feature).await
             }
             Err(error @ (AppendError::Invalid(_) | AppendError::TooLarge { .. })) => Err(error),
@@ -52,12 +49,13 @@ impl Referee {
         }
     }
 
-    async fn nothing_of(&self, append: &Append) {
+    async fn nothing_of(&self, append: &Append, before: Position) {
         for (stream, event) in &append.events {
             let read = Read { freshness: Freshness::Current, ..Read::stream(stream.clone()) };
             let reading = self.inner.read(read).await.expect("a stream can be read");
             let stored = reading.events().await.expect("a stream can be read to its end");
-            let leaked = stored.iter().find(|stored| stored.id() == event.id);
+            let is_it = |new: &&RecordedEvent| new.position() > before && new.id() == event.id;
+            let leaked = stored.iter().find(is_it);
             assert!(leaked.is_none(), "refused as Unsupported, and yet written: {leaked:?}");
         }
     }
@@ -71,11 +69,11 @@ impl EventStore for Referee {
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
+        if let Some(feature) = features::missing_for_append(&append, self.capabilities()) {
+            return self.refused_append(feature, append).await;
+        }
         let asked = append.clone();
         let result = self.inner.append(append).await;
-        if let Some(feature) = features::missing_for_append(&asked, self.capabilities()) {
-            return self.refused_append(feature, asked, result).await;
-        }
         if let Ok(receipt) = &result {
             receipt::check(&asked, receipt);
         }

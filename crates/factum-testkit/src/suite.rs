@@ -397,8 +397,8 @@ cases! { $
         p13_equal_tracking_is_refused;
         p13_a_refused_append_leaves_tracking;
         p14_after_a_delete_no_stream_holds_and_revisions_go_on;
-        p20_an_append_never_polled_did_nothing;
         p20_an_append_polled_and_dropped_is_retried_exactly;
+        p20_a_change_polled_and_dropped_is_done_once_or_not;
     }
     pitfalls_of_reads {
         p01_nothing_comes_late_below_a_head_already_read;

@@ -271,16 +271,26 @@ impl Trial {
             }
         };
         thread::spawn(move || run(Box::pin(body)));
-        Job(value)
+        Job { value, refusal: self.refusal.clone() }
     }
 }
 
 /// A future that runs on a thread of its own.
-pub struct Job<T>(Completion<T>);
+pub struct Job<T> {
+    value: Completion<T>,
+    refusal: Refusal,
+}
 
 impl<T> Job<T> {
     /// Waits for its end.
     pub async fn join(self) -> Result<T, Failure> {
-        self.0.await.ok_or_else(|| Failure::new("a thread of the case panicked, as said above"))
+        if let Some(value) = self.value.await {
+            return Ok(value);
+        }
+        if self.refusal.is_declared() {
+            // The case ends here, as its thread did.
+            std::future::pending::<()>().await;
+        }
+        Err(Failure::new("a thread of the case panicked, as said above"))
     }
 }

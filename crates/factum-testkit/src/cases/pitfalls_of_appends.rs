@@ -219,9 +219,10 @@ pub(crate) async fn p11_one_stream_twice_and_interleaved(t: Trial) -> Outcome {
     let order = [&a, &b, &a, &b, &b, &a];
     let append = across(order.map(|stream| (stream, t.event("x"))));
     let append = append.checking(at(&a, 0)).checking(no_stream(&b));
-    let given = ids_of(&append);
+    let (given, before) = (ids_of(&append), t.head().await?);
     let receipt = t.append(append.clone()).await?;
     same("the receipt", &receipt.streams, &vec![written(&a, 1, 3), written(&b, 0, 2)]);
+    same("the store's order", ids(&t.since(before).await?), given.clone());
     let of_a = [given[0], given[2], given[5]].to_vec();
     same("one", ids(&t.of(&a).await?)[1..].to_vec(), of_a);
     same("the other", ids(&t.of(&b).await?), [given[1], given[3], given[4]].to_vec());
@@ -285,18 +286,6 @@ pub(crate) async fn p14_after_a_delete_no_stream_holds_and_revisions_go_on(t: Tr
     Ok(())
 }
 
-pub(crate) async fn p20_an_append_never_polled_did_nothing(t: Trial) -> Outcome {
-    let (stream, before) = (t.stream("a-1"), t.head().await?);
-    let append = to(&stream, t.events(2));
-    drop(t.store().append(append.clone()));
-    drop(t.store().change(&stream, Change::Tombstone, None));
-    // Whatever it had begun is done before this one.
-    let later = t.put(&t.stream("b-1"), 1).await?;
-    same("the store", positions(&t.since(before).await?), vec![later.position]);
-    same("a first attempt", t.append(append).await?.replayed, false);
-    Ok(())
-}
-
 pub(crate) async fn p20_an_append_polled_and_dropped_is_retried_exactly(t: Trial) -> Outcome {
     let stream = t.stream("a-1");
     let mut given = Vec::new();
@@ -313,5 +302,19 @@ pub(crate) async fn p20_an_append_polled_and_dropped_is_retried_exactly(t: Trial
         }
     }
     same("ids", ids(&t.of(&stream).await?), given);
+    Ok(())
+}
+
+pub(crate) async fn p20_a_change_polled_and_dropped_is_done_once_or_not(t: Trial) -> Outcome {
+    for round in 0..10 {
+        let stream = t.stream(&format!("a-{round}"));
+        t.put(&stream, 1).await?;
+        let mut attempt = Box::pin(t.change(&stream, Change::Delete));
+        let _ = poll_once(&mut attempt).await;
+        drop(attempt);
+        t.change(&stream, Change::Delete).await?;
+        same("the stream", t.state(&stream).await?, deleted(0));
+        same("deletes", t.state(&stream.metadata_stream()).await?, live(0));
+    }
     Ok(())
 }

@@ -212,9 +212,11 @@ pub(crate) async fn p19_from_catch_up_to_live_nothing_is_missed(t: Trial) -> Out
     for writer in writers {
         writer.join().await??;
     }
+    // Should all of them have been slower than the writers, this one is live for certain.
+    let last = t.put(&t.stream("w-0"), 2).await?.position;
     let all = positions(&t.since(start).await?);
     for (mut feed, early) in feeds {
-        let late = feed.up_to(t.head().await?).await?;
+        let late = feed.up_to(last).await?;
         same("positions", [positions(&early), positions(&late)].concat(), all.clone());
     }
     Ok(())

@@ -16,6 +16,12 @@ impl MemoryHarness {
         Self::default()
     }
 
+    /// What this harness' clock says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// An empty store with this harness' clock.
     #[must_use]
     pub fn store(&self) -> MemoryStore {

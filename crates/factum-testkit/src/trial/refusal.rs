@@ -28,6 +28,11 @@ impl Refusal {
         match std::future::pending::<std::convert::Infallible>().await {}
     }
 
+    /// Whether it has been said.
+    pub(crate) fn is_declared(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).what.is_some()
+    }
+
     /// Waits until it is said.
     pub(crate) async fn declared(self) -> String {
         poll_fn(|context| {

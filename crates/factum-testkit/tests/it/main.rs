@@ -1,3 +1,7 @@
 //! The suite over the in-memory store, and the proof of the suite: stores with planted bugs.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod broken;
+mod declared;
 mod memory;
