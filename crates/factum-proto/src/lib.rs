@@ -3,9 +3,10 @@
 //! | module | protocol | who speaks it |
 //! |---|---|---|
 //! | [`factum::v1`] | Factum's own: the whole store | `factum-client` |
-//! | [`event_store::client`] | KurrentDB's (EventStoreDB's) first protocol | its published clients |
+//! | [`event_store::client`] | KurrentDB's first protocol | its published clients |
 //! | [`umadb::v1`] | UmaDB's dynamic consistency boundaries | its published clients |
 //! | [`google::rpc`] | the error that the others carry | all |
+//! | [`grpc::health`] | whether a server serves | probes |
 //!
 //! The code is generated from the folder `proto` by `cargo xtask proto`, and checked in, so that
 //! building Factum needs no compiler of protobuf. Nothing else lives here: what a message *means*
@@ -20,6 +21,18 @@ pub mod google {
     #[allow(missing_docs, unreachable_pub, clippy::all)]
     pub mod rpc {
         include!("generated/google.rpc.rs");
+    }
+}
+
+/// What every gRPC server has.
+pub mod grpc {
+    /// Whether a server serves.
+    pub mod health {
+        /// The first version.
+        #[allow(missing_docs, unreachable_pub, clippy::all)]
+        pub mod v1 {
+            include!("generated/grpc.health.v1.rs");
+        }
     }
 }
 

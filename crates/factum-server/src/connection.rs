@@ -1,5 +1,5 @@
-//! One connection, from its first byte to its end: HTTP/1.1 or HTTP/2 by what the client says first,
-//! closed when it is idle for too long, and when the server is to stop.
+//! One connection, from its first byte to its end: HTTP/1.1 or HTTP/2 by what the client says
+//! first, closed when it is idle for too long, and when the server is to stop.
 
 use crate::{config::Limits, context::Context, router::Router};
 use hyper_util::{

@@ -1,7 +1,7 @@
 //! Counters with a maximum: what lets a call, a connection or bytes in, or refuses them at once.
 //!
-//! Nothing waits here. A permit gives back what it took when it is dropped, so that a cancelled call
-//! costs nothing.
+//! Nothing waits here. A permit gives back what it took when it is dropped, so that a cancelled
+//! call costs nothing.
 
 use crate::config::Limits;
 use std::sync::{

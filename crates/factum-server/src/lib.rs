@@ -6,11 +6,12 @@
 //! | `kurrentdb` | KurrentDB's first gRPC protocol: its published clients work unchanged |
 //! | `dcb` | UmaDB's `umadb.v1.DCB` |
 //! | `http` | health, `/info`, Prometheus' `/metrics`, over HTTP/1.1 and HTTP/2 |
+//! | `health` | gRPC's own health service |
 //!
 //! Each folder maps messages to the words of `factum-core` in pure functions, and has a thin shell
 //! that calls the store. Nothing here knows which store that is. Every resource has a named limit
-//! ([`Limits`]); what is over it is refused with a status, and nothing waits in a queue without end:
-//! reads and subscriptions are pulled by the client's own flow control.
+//! ([`Limits`]); what is over it is refused with a status, and nothing waits in a queue without
+//! end: reads and subscriptions are pulled by the client's own flow control.
 //!
 //! ```no_run
 //! use factum_core::{AnyStore, MemoryStore};
@@ -33,6 +34,7 @@ mod context;
 mod dcb;
 mod gate;
 mod grpc;
+mod health;
 mod http;
 mod inbound;
 mod keys;

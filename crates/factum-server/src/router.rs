@@ -5,7 +5,7 @@ use crate::{
     context::{Context, Reached},
     dcb, grpc,
     grpc::Protocol,
-    http as plain,
+    health, http as plain,
     inbound::{Counted, Meter},
     kurrentdb,
     metrics::Call,
@@ -20,6 +20,7 @@ use factum_proto::{
         streams::streams_server::StreamsServer,
     },
     factum::v1::store_server::StoreServer,
+    grpc::health::v1::health_server::HealthServer,
     umadb::v1::dcb_server::DcbServer,
 };
 use http::{Request, Response};
@@ -36,6 +37,7 @@ struct Services {
     gossip: GossipServer<kurrentdb::Service>,
     monitoring: MonitoringServer<kurrentdb::Service>,
     dcb: DcbServer<dcb::Service>,
+    health: HealthServer<health::Service>,
 }
 
 impl Services {
@@ -49,12 +51,14 @@ impl Services {
             gossip: GossipServer::from_arc(kurrentdb.clone()),
             monitoring: MonitoringServer::from_arc(kurrentdb),
             dcb: DcbServer::new(dcb::Service::new(context.clone())).max_decoding_message_size(max),
+            health: HealthServer::new(health::Service::new(context.clone())),
         }
     }
 
     async fn call(&self, rpc: &Rpc, request: Request<Counted<Incoming>>) -> Response<Body> {
         let Ok(response) = match rpc.service {
             kurrentdb::FEATURES_SERVICE => self.features.clone().call(request).await,
+            health::SERVICE => self.health.clone().call(request).await,
             service if service.contains(".gossip.") => self.gossip.clone().call(request).await,
             service if service.contains(".monitoring.") => {
                 self.monitoring.clone().call(request).await
@@ -101,12 +105,7 @@ impl Router {
         let refusal = rpc.map_or(v1::busy as fn() -> Status, |rpc| rpc.protocol.busy());
         let permit = self.context.gate.calls.take(usize::from(!self.refuses));
         let Some(permit) = permit.filter(|_| !self.refuses) else {
-            let none = self
-                .context
-                .gate
-                .calls
-                .take(0)
-                .unwrap_or_else(|| unreachable!("nothing is always there to take"));
+            let none = self.context.gate.calls.nothing();
             let response = if is_grpc { refusal().into_http() } else { plain::busy() };
             return watch(response, None, none, busy);
         };

@@ -4,7 +4,7 @@
 //! The access column is for the day when there are users; until then it is documentation that a
 //! test keeps complete.
 
-use crate::{grpc::Protocol, kurrentdb};
+use crate::{grpc::Protocol, health, kurrentdb};
 
 /// What a caller must be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,11 @@ const STREAMS: &str = "event_store.client.streams.Streams";
 
 const fn v1(method: &'static str, access: Access) -> Rpc {
     Rpc { service: V1, method, access, protocol: Protocol::V1, features: &[] }
+}
+
+const fn health_rpc(method: &'static str) -> Rpc {
+    let (access, protocol) = (Access::Anyone, Protocol::V1);
+    Rpc { service: health::SERVICE, method, access, protocol, features: &[] }
 }
 
 const fn dcb(method: &'static str, access: Access) -> Rpc {
@@ -75,6 +80,8 @@ pub const RPCS: &[Rpc] = &[
     kurrentdb(kurrentdb::FEATURES_SERVICE, "GetSupportedMethods", Access::Anyone),
     kurrentdb("event_store.client.gossip.Gossip", "Read", Access::Anyone),
     kurrentdb("event_store.client.monitoring.Monitoring", "Stats", Access::Observe),
+    health_rpc("Check"),
+    health_rpc("Watch"),
     dcb("Read", Access::Read),
     dcb("Subscribe", Access::Read),
     dcb("Append", Access::Write),

@@ -7,13 +7,14 @@
 use std::{error::Error, path::PathBuf};
 
 /// Every file that is compiled, by its path under the folder of the `.proto` files.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "event_store/gossip.proto",
     "event_store/monitoring.proto",
     "event_store/server_features.proto",
     "event_store/streams.proto",
     "factum/v1/store.proto",
     "google/rpc/status.proto",
+    "grpc/health/v1/health.proto",
     "umadb/v1/dcb.proto",
 ];
 

@@ -2,8 +2,8 @@
 //!
 //! An event there has no stream, no time and no content type, and its metadata is a list of texts.
 //! The list is stored as a JSON object with the keys in their order; `$stream` and `$occurredAt` in
-//! it are the stream and the time. Without `$stream` the event goes to `dcb-N`, where N comes from a
-//! hash of its tags, so that events of one boundary, written again, meet in one stream.
+//! it are the stream and the time. Without `$stream` the event goes to `dcb-N`, where N comes from
+//! a hash of its tags, so that an event that is written again meets itself in one stream.
 
 use super::errors;
 use crate::keys::{self, BadKey};

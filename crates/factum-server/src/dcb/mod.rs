@@ -8,8 +8,8 @@
 //! | `read` | reads and subscriptions |
 //! | `append` | appends |
 //!
-//! Events in streams of the system (`$…`) are not seen here: not in reads, not in the head, and not
-//! by a condition.
+//! Events in streams of the system (`$…`) are not seen here: not in reads, not in the head, and
+//! not by a condition.
 
 mod append;
 mod errors;

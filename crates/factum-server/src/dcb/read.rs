@@ -1,4 +1,4 @@
-//! Reads, subscriptions and the head. One response a batch of the store, less what is not seen here.
+//! Reads, subscriptions and the head. One response a batch of the store, less what is not seen.
 
 use super::{errors, events, queries};
 use crate::{context::Context, grpc::Responses};

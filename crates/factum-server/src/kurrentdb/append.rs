@@ -1,5 +1,5 @@
-//! Append: the options, then events, one by one; nothing is written before the client has closed its
-//! side. Also what a batch append shares with it.
+//! Append: the options, then events, one by one; nothing is written before the client has closed
+//! its side. Also what a batch append shares with it.
 
 use super::{
     errors,

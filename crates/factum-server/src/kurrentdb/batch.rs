@@ -1,5 +1,5 @@
-//! BatchAppend: many appends on one call, each under its correlation id, in pieces, answered as they
-//! are done. An append that is refused ends itself, not the call.
+//! BatchAppend: many appends on one call, each under its correlation id, in pieces, answered as
+//! they are done. An append that is refused ends itself, not the call.
 //!
 //! As in `factum.v1`'s own bidirectional append, one stream does both directions, and appends reach
 //! the store in the order in which they became complete.

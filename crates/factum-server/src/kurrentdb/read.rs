@@ -19,6 +19,7 @@ use factum_proto::event_store::client::streams::{
 };
 use futures_util::stream;
 use std::{collections::VecDeque, vec};
+use tokio::task::yield_now;
 use tonic::Status;
 
 /// How many events a page has: the protocol tells where a stream begins if the first page is empty.
@@ -219,6 +220,8 @@ impl Reader {
                     Some(Err(error)) => return Err(errors::of_read(&error)),
                     Some(Ok(batch)) => self.events = batch.events.into_iter(),
                 }
+                // A filter may go through millions without an answer: others want to run too.
+                yield_now().await;
                 continue;
             };
             if let Some(filter) = &self.filter

@@ -22,6 +22,7 @@ use factum_core::{
 use factum_proto::event_store::client::streams::{ReadResp, read_resp as wire, read_resp::Content};
 use futures_util::stream;
 use std::{collections::VecDeque, vec};
+use tokio::task::yield_now;
 use tonic::Status;
 
 /// The answers of a subscription.
@@ -185,6 +186,8 @@ impl Follower {
         if let Some(end) = self.batch_end.take() {
             return self.batch_ends(end).await;
         }
+        // A filter may go through millions without an answer: others want to run too.
+        yield_now().await;
         match next_batch(&mut self.batches).await {
             None => self.is_over = true,
             Some(Err(error)) => return Err(errors::of_read(&error)),

@@ -61,10 +61,18 @@ impl AppendStream {
         let max = self.context.config.limits.appends_per_call_max;
         while self.in_flight.len() < max && answers.len() < ANSWERS_MAX {
             if let Some(tagged) = self.received.pop_front() {
+                self.count_received();
                 self.submit(tagged, task, answers);
             } else if !self.receive(task) {
                 return;
             }
+        }
+    }
+
+    /// What is handed to the store is counted there; what waits here, as received.
+    fn count_received(&self) {
+        if let Some(meter) = self.meter.as_ref().filter(|_| self.received.is_empty()) {
+            meter.decoded();
         }
     }
 
@@ -92,10 +100,8 @@ impl AppendStream {
             Poll::Ready(None) => self.end = Some(Ok(())),
             Poll::Ready(Some(Err(status))) => self.end = Some(Err(status)),
             Poll::Ready(Some(Ok(request))) => {
-                if let Some(meter) = &self.meter {
-                    meter.decoded();
-                }
                 self.received.extend(request.appends);
+                self.count_received();
                 return true;
             }
         }

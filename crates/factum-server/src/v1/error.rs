@@ -1,5 +1,5 @@
-//! Errors of `factum.v1`: the same message in-band and in the trailer, so that a client rebuilds the
-//! store's own error from it.
+//! Errors of `factum.v1`: the same message in-band and in the trailer, so that a client rebuilds
+//! the store's own error from it.
 
 use crate::status;
 use factum_core::{AppendError, Found, Invalid, InvalidName, ReadError, StreamState};

@@ -10,6 +10,7 @@ use factum_proto::event_store::client::{
         read_req::{Options, options as opt},
     },
 };
+use factum_proto::factum::v1::HeadRequest;
 use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
@@ -273,6 +274,60 @@ async fn half_a_message_and_a_close_write_nothing() {
     let mut client = server.streams().await;
     append(&mut client, "b-1", ANY, [2]).await;
     assert_eq!(data(&read(&mut client, of_all(ALL_START)).await.unwrap()), ["2"]);
+}
+
+/// Frames without end: the connection ends, or they are taken; others are served meanwhile.
+async fn flooded(server: &Running, flood: impl Fn(u32, &mut BytesMut)) {
+    let mut socket = half_a_call(server, "/factum.v1.Store/Head", b"").await;
+    for first in (3..60_003).step_by(2_000) {
+        let mut bytes = BytesMut::new();
+        for stream in (first..first + 2_000).step_by(2) {
+            flood(stream, &mut bytes);
+        }
+        let write = socket.write_all(&bytes);
+        let sent = tokio::time::timeout(Duration::from_millis(200), write).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            break;
+        }
+    }
+    soon(server.v1().await.head(HeadRequest {})).await.unwrap();
+}
+
+#[tokio::test]
+async fn floods_are_borne() {
+    let server = Running::start().await;
+    let path = b"\x83\x86\x00\x05:path\x16/factum.v1.Store/Head\x00\x0a:authority\x01x";
+    // Calls that are reset at once.
+    flooded(&server, |stream, bytes| {
+        frame(bytes, 1, 4, stream, path);
+        frame(bytes, 3, 0, stream, &8u32.to_be_bytes());
+    })
+    .await;
+    // Calls that are never sent to an end: more than one connection may have.
+    flooded(&server, |stream, bytes| frame(bytes, 1, 4, stream, path)).await;
+    // Pings, and settings.
+    flooded(&server, |_, bytes| frame(bytes, 6, 0, 0, &[0; 8])).await;
+    flooded(&server, |_, bytes| frame(bytes, 4, 0, 0, &[])).await;
+    // Headers that never end.
+    flooded(&server, |stream, bytes| {
+        if stream == 3 {
+            frame(bytes, 1, 0, 3, path);
+        }
+        frame(bytes, 9, 0, 3, b"\x00\x01a\x01b");
+    })
+    .await;
+    // Windows that are opened by nothing, and past their end.
+    flooded(&server, |_, bytes| frame(bytes, 8, 0, 0, &u32::MAX.to_be_bytes())).await;
+}
+
+#[tokio::test]
+async fn many_idle_connections_are_borne() {
+    let server = Running::start().await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    soon(server.v1().await.head(HeadRequest {})).await.unwrap();
 }
 
 #[tokio::test]

@@ -20,7 +20,13 @@ use factum_proto::{
     umadb::v1::dcb_client::DcbClient,
 };
 use factum_server::{Config, Server};
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use futures_util::StreamExt;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     sync::{Semaphore, oneshot},
     task::JoinHandle,
@@ -113,6 +119,8 @@ pub(crate) struct Held {
     pub(crate) append_error: Option<AppendError>,
     /// What reads are answered with instead.
     pub(crate) read_error: Option<ReadError>,
+    /// How many events each subscription has pulled, in order of subscription.
+    pub(crate) pulled: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Held {
@@ -123,6 +131,7 @@ impl Held {
             arrived: Arc::new(Semaphore::new(0)),
             append_error: None,
             read_error: None,
+            pulled: Arc::default(),
         }
     }
 
@@ -156,7 +165,12 @@ impl EventStore for Held {
 
     async fn subscribe(&self, subscribe: Subscribe) -> Result<DynBatches, ReadError> {
         self.read_fails()?;
-        AnyStore::new(self.store.clone()).subscribe(subscribe).await
+        let batches = AnyStore::new(self.store.clone()).subscribe(subscribe).await?;
+        let (pulled, index) = (self.pulled.clone(), self.pulled.lock().unwrap().len());
+        pulled.lock().unwrap().push(0);
+        Ok(Box::pin(batches.inspect(move |batch| {
+            pulled.lock().unwrap()[index] += batch.as_ref().map_or(0, |batch| batch.events.len());
+        })))
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
@@ -372,9 +386,8 @@ pub(crate) async fn follow(
 ) -> Streaming<ReadResp> {
     let request = ReadReq { options: Some(subscribing(options)) };
     let mut responses = soon(client.read(request)).await.unwrap().into_inner();
-    assert!(
-        matches!(next(&mut responses).await, Content::Confirmation(c) if !c.subscription_id.is_empty())
-    );
+    assert!(matches!(next(&mut responses).await, Content::Confirmation(told)
+            if !told.subscription_id.is_empty()));
     responses
 }
 

@@ -7,6 +7,9 @@ use factum_proto::event_store::client::{
     monitoring::{StatsReq, monitoring_client::MonitoringClient},
     server_features::server_features_client::ServerFeaturesClient,
 };
+use factum_proto::grpc::health::v1::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use factum_server::{HostPort, RPCS};
 use tonic::{Code, codegen::http::uri::PathAndQuery};
 
@@ -53,6 +56,27 @@ async fn numbers_come_again_and_again() {
         let told = soon(stats.message()).await.unwrap().unwrap();
         assert_eq!(told.stats["factum-head_position"], "3");
     }
+}
+
+#[tokio::test]
+async fn health_is_told_as_grpc_has_it() {
+    let mut server = Running::start().await;
+    let mut client = HealthClient::new(server.channel().await);
+    let of = |service: &str| HealthCheckRequest { service: service.into() };
+    for service in ["", "factum.v1.Store", "umadb.v1.DCB"] {
+        let told = soon(client.check(of(service))).await.unwrap().into_inner();
+        assert_eq!(told.status(), ServingStatus::Serving);
+    }
+    let status = soon(client.check(of("nothing"))).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    let mut unknown = soon(client.watch(of("nothing"))).await.unwrap().into_inner();
+    let told = soon(unknown.message()).await.unwrap().unwrap();
+    assert_eq!(told.status(), ServingStatus::ServiceUnknown);
+    let mut watch = soon(client.watch(of(""))).await.unwrap().into_inner();
+    let told = soon(watch.message()).await.unwrap().unwrap();
+    assert_eq!(told.status(), ServingStatus::Serving);
+    server.stop();
+    assert_eq!(soon(watch.message()).await.unwrap_err().code(), Code::Unavailable);
 }
 
 #[tokio::test]

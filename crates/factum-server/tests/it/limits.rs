@@ -5,10 +5,11 @@ use factum_core::{AnyStore, EventStore};
 use factum_proto::{
     event_store::client::streams::{ReadReq, streams_client::StreamsClient},
     factum::v1::{
-        AppendRequest, ContentType, HeadRequest, NewEvent, Query, Select, SubscribeRequest, select,
-        store_client::StoreClient,
+        AppendRequest, AppendStreamRequest, ContentType, HeadRequest, NewEvent, Query, Select,
+        SubscribeRequest, append_stream_request::Tagged, select, store_client::StoreClient,
     },
 };
+use futures_util::{StreamExt, stream};
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -208,6 +209,38 @@ async fn a_stuck_subscriber_holds_up_nobody() {
     assert!(began.elapsed() < Duration::from_secs(60));
 }
 
+/// What a stuck subscriber costs does not grow with what is appended.
+#[tokio::test]
+async fn a_stuck_subscriber_holds_little() {
+    const EVENTS: usize = 1_000;
+    const BYTES: usize = 32 << 10;
+    let held = Held::new();
+    held.leave.add_permits(EVENTS);
+    let pulled = held.pulled.clone();
+    let server = Running::with(AnyStore::new(held), |_| ()).await;
+    let mut stuck = server.v1().await;
+    let stuck = subscribe(&mut stuck).await.unwrap();
+    let mut stuck_too = server.streams().await;
+    let stuck_too = follow(&mut stuck_too, of_all(ALL_START)).await;
+    let mut following = server.v1().await;
+    let mut batches = subscribe(&mut following).await.unwrap();
+    let mut writer = server.v1().await;
+    for id in 1..=EVENTS {
+        let mut append = append_of(0, BYTES);
+        append.events[0].id = (id as u128).to_be_bytes().to_vec().into();
+        soon(writer.append(append)).await.unwrap();
+    }
+    let mut seen = 0;
+    while seen < EVENTS {
+        seen += soon(batches.message()).await.unwrap().unwrap().events.len();
+    }
+    let pulled = pulled.lock().unwrap().clone();
+    assert_eq!(pulled[2], EVENTS);
+    // What fits in the buffers of two sockets and HTTP/2, and one batch.
+    assert!(pulled[0] < 300 && pulled[1] < 300, "{pulled:?}");
+    drop((stuck, stuck_too));
+}
+
 #[tokio::test]
 async fn a_server_that_stops_ends_subscriptions_and_finishes_appends() {
     let held = Held::new();
@@ -226,6 +259,27 @@ async fn a_server_that_stops_ends_subscriptions_and_finishes_appends() {
     let receipt = soon(waiting).await.unwrap().unwrap().into_inner();
     assert_eq!(receipt.position, 1);
     assert!(TcpStream::connect(server.address).await.is_err(), "nobody is let in any more");
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_answers_what_streams_have_in_flight() {
+    let held = Held::new();
+    let (leave, arrived) = (held.leave.clone(), held.arrived.clone());
+    let mut server = Running::with(AnyStore::new(held), |_| ()).await;
+    let mut client = server.v1().await;
+    let tagged = Tagged { tag: 7, append: Some(append_of(1, 1)) };
+    let one = stream::iter([AppendStreamRequest { appends: vec![tagged] }]);
+    let requests = one.chain(stream::pending());
+    let mut answers = soon(client.append_stream(requests)).await.unwrap().into_inner();
+    soon(arrived.acquire()).await.unwrap().forget();
+    server.stop();
+    until(async || TcpStream::connect(server.address).await.is_err()).await;
+    leave.add_permits(1);
+    let answer = soon(answers.message()).await.unwrap().unwrap();
+    assert_eq!(answer.answers[0].tag, 7);
+    let status = soon(answers.message()).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "Server Is Not Ready"));
     server.stopped().await;
 }
 
