@@ -166,8 +166,14 @@ impl Address {
                 });
             }
             // They steer TLS, the discovery of a cluster, or another client's exceptions.
-            "tlsverifycert" | "tlscafile" | "maxdiscoverattempts" | "discoveryinterval"
-            | "gossiptimeout" | "nodepreference" | "throwonappendfailure" | "dnsdiscover" => {}
+            "tlsverifycert"
+            | "tlscafile"
+            | "maxdiscoverattempts"
+            | "discoveryinterval"
+            | "gossiptimeout"
+            | "nodepreference"
+            | "throwonappendfailure"
+            | "dnsdiscover" => {}
             _ => return Err(part(key, "no client of KurrentDB knows this key: leave it out")),
         }
         Ok(())

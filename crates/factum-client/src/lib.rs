@@ -43,3 +43,4 @@ mod kurrent;
 pub use address::{DEFAULT_PORT, InvalidAddress};
 pub use connect::{CONNECT_TIMEOUT, ConnectError, READ_AHEAD_BYTES};
 pub use factum::{FactumBatches, FactumClient};
+pub use kurrent::{KurrentBatches, KurrentClient};

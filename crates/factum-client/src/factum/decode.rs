@@ -30,7 +30,12 @@ struct Names {
 impl Names {
     fn new(texts: Vec<String>) -> Self {
         let count = texts.len();
-        Self { texts, streams: vec![None; count], types: vec![None; count], tags: vec![None; count] }
+        Self {
+            texts,
+            streams: vec![None; count],
+            types: vec![None; count],
+            tags: vec![None; count],
+        }
     }
 
     fn stream(&mut self, place: u32) -> Result<StreamName, ReadError> {
@@ -89,11 +94,7 @@ fn events(names: Vec<String>, events: &[v1::Event]) -> Result<Vec<RecordedEvent>
     Ok(page.build())
 }
 
-fn entry(
-    event: &v1::Event,
-    names: &mut Names,
-    page: &mut PageBuilder,
-) -> Result<Entry, ReadError> {
+fn entry(event: &v1::Event, names: &mut Names, page: &mut PageBuilder) -> Result<Entry, ReadError> {
     Ok(Entry {
         place: Place {
             stream: names.stream(event.stream)?,

@@ -117,11 +117,13 @@ async fn carry(
 
 /// Who waits for which tag; `None` when the call has ended.
 #[derive(Clone)]
-struct Sent(Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Outcome>>>>>);
+struct Sent(Arc<Mutex<Option<ByTag>>>);
+
+type ByTag = HashMap<u64, oneshot::Sender<Outcome>>;
 
 impl Default for Sent {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Some(HashMap::new()))))
+        Self(Arc::new(Mutex::new(Some(ByTag::new()))))
     }
 }
 

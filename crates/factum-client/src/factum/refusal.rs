@@ -6,7 +6,6 @@
 
 use super::decode;
 use crate::connect::{explain, no_server, was_not_sent};
-use bytes::Bytes;
 use factum_core::{AppendError, Found, Invalid, InvalidName, Position, ReadError, StreamName};
 use factum_proto::{
     factum::v1::{
@@ -93,10 +92,9 @@ fn append_refusal(error: Error) -> Option<AppendError> {
         Error::Tombstoned(tombstoned) => {
             AppendError::Tombstoned { stream: StreamName::new(&tombstoned.stream).ok()? }
         }
-        Error::Tracked(tracked) => AppendError::Tracked {
-            source_name: tracked.source.into(),
-            stored: tracked.stored,
-        },
+        Error::Tracked(tracked) => {
+            AppendError::Tracked { source_name: tracked.source.into(), stored: tracked.stored }
+        }
         Error::IdReused(reused) => {
             AppendError::IdReused { id: decode::id(&reused.id)?, at: Position(reused.at) }
         }
@@ -112,9 +110,7 @@ fn append_refusal(error: Error) -> Option<AppendError> {
         Error::Overloaded(_) => AppendError::Overloaded,
         Error::Unknown(error) => unknown(error.why),
         Error::ReadOnly(read_only) => AppendError::ReadOnly { why: read_only.why.into() },
-        Error::Unavailable(unavailable) => {
-            AppendError::Unavailable { why: unavailable.why.into() }
-        }
+        Error::Unavailable(unavailable) => AppendError::Unavailable { why: unavailable.why.into() },
         Error::Damaged(_) => return None,
     })
 }
@@ -194,12 +190,13 @@ fn found(conflict: Conflict) -> Option<Found> {
 
 /// What is limited, as `factum_core` says it: the field takes no text made at run time.
 fn limited(what: &str) -> &'static str {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 9] = [
         "events in the append",
         "checks in the append",
         "bytes in the append",
         "bytes in the event's data",
         "bytes in the event's metadata",
+        "bytes in the stream's metadata",
         "tags on the event",
         "items in the query",
         "values in the query",
@@ -210,12 +207,14 @@ fn limited(what: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use factum_core::{Revision, StreamState, Uuid};
     use v1::{StreamState as WireState, Unit, error, stream_state::State};
 
     fn status(code: Code, error: Error) -> Status {
         let value = v1::Error { error: Some(error) }.encode_to_vec();
-        let any = prost_types::Any { type_url: "type.googleapis.com/factum.v1.Error".into(), value };
+        let any =
+            prost_types::Any { type_url: "type.googleapis.com/factum.v1.Error".into(), value };
         let outer = rpc::Status { code: code.into(), message: "text".into(), details: Some(any) };
         Status::with_details(code, "text", outer.encode_to_vec().into())
     }
