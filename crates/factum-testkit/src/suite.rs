@@ -130,7 +130,7 @@ cases! { $
         a_category_is_matched;
         a_prefix_of_the_stream_is_matched;
         a_prefix_of_the_type_is_matched;
-        everything_is_matched_the_systems_events_too;
+        everything_is_matched_the_systems_events_too [Fresh];
         after_is_exclusive;
         the_first_match_after_is_named;
         existence_is_asked_with_after_0;
@@ -328,7 +328,7 @@ cases! { $
         a_read_at_least_a_receipt_holds_its_events;
         a_current_read_holds_what_was_acknowledged;
         a_read_at_least_the_future_waits_for_it;
-        several_readers_wait_for_one_append;
+        several_readers_wait_for_one_append [Fresh];
     }
     limits {
         events_of_an_append;
