@@ -14,15 +14,13 @@ pub(crate) use frames::FrameReader;
 pub(crate) use snapshot::{Pending, Snapshot};
 
 use crate::shared::Shared;
+pub use crate::shared::Waiter;
 use factum_core::{
     AppendError, Limits, Position, Read, ReadError, Select, Statistics, StreamMetadata, StreamName,
     StreamState, Subscribe, judge,
 };
 use plan::Plan;
-use std::{
-    sync::{Arc, atomic::Ordering},
-    task::Waker,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 /// Reads a store. Clones share it; any thread may hold one.
 #[derive(Clone, Debug)]
@@ -58,7 +56,7 @@ impl Reader {
         self.shared.read_only()
     }
 
-    /// Begins a read. `at_least` is not waited for: [`Reader::wait_past`] is how.
+    /// Begins a read. `at_least` is not waited for: [`Waiter::wait_past`] is how.
     pub fn read(&self, read: Read) -> Result<Begun, ReadError> {
         check(&read.select, self.shared.limits())?;
         let head = self.shared.head();
@@ -93,10 +91,10 @@ impl Reader {
         self.shared.tracked(source)
     }
 
-    /// Asks for a wake-up when the head is past `seen`; false if it is already.
+    /// Somebody who can wait for the head to move.
     #[must_use]
-    pub fn wait_past(&self, seen: Position, waker: &Waker) -> bool {
-        self.shared.wait_past(seen, waker)
+    pub fn waiter(&self) -> Waiter {
+        Waiter::new(self.shared.clone())
     }
 
     /// Numbers about the store.

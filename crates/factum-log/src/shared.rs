@@ -42,7 +42,9 @@ pub(crate) struct Shared {
     watermark: AtomicU64,
     tracked: RwLock<HashMap<Arc<str>, u64>>,
     read_only: RwLock<Option<Arc<str>>>,
-    waiting: Mutex<Vec<Waker>>,
+    /// Who waits for the head to move, by number: forgotten when woken, or when they go.
+    waiting: Mutex<HashMap<u64, Waker>>,
+    waiters: AtomicU64,
     closed: AtomicBool,
     /// Held until the last user of the folder is gone.
     _lock: Box<dyn Any + Send + Sync>,
@@ -76,7 +78,8 @@ impl Shared {
             watermark: AtomicU64::new(opened.head.0),
             tracked: RwLock::new(opened.tracked),
             read_only: RwLock::new(opened.read_only),
-            waiting: Mutex::new(Vec::new()),
+            waiting: Mutex::default(),
+            waiters: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             _lock: opened.lock,
         }
@@ -120,19 +123,16 @@ impl Shared {
     /// Wakes everybody who waits for the head to move.
     pub(crate) fn wake(&self) {
         let waiting = std::mem::take(&mut *self.waiting());
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
-    /// Asks to be woken when the head is past `seen`; false if it is already.
-    pub(crate) fn wait_past(&self, seen: Position, waker: &Waker) -> bool {
+    fn wait_past(&self, number: u64, seen: Position, waker: &Waker) -> bool {
         let mut waiting = self.waiting();
         // Under the lock: a publisher moves the head first, and takes the list then.
         if self.head() > seen || self.is_closed() {
             return false;
         }
-        if !waiting.iter().any(|known| known.will_wake(waker)) {
-            waiting.push(waker.clone());
-        }
+        waiting.insert(number, waker.clone());
         true
     }
 
@@ -146,7 +146,7 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Waker>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -168,5 +168,40 @@ impl Shared {
         let why = format!("{fault}; nothing more is written until the store is opened again");
         let mut read_only = self.read_only.write().unwrap_or_else(PoisonError::into_inner);
         read_only.get_or_insert(why.into());
+    }
+}
+
+/// One who may wait for the head to move. Dropping it forgets its waker, so that consumers who
+/// come and go on a quiet store leave nothing behind.
+#[derive(Debug)]
+pub struct Waiter {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Waiter {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let number = shared.waiters.fetch_add(1, Ordering::Relaxed);
+        Self { shared, number }
+    }
+
+    /// Asks for a wake-up when the head is past `seen`. False if it is already, or if the store is
+    /// closed, so that nothing more will come.
+    #[must_use]
+    pub fn wait_past(&self, seen: Position, waker: &Waker) -> bool {
+        self.shared.wait_past(self.number, seen, waker)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.shared.waiting().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.waiting().len()
     }
 }

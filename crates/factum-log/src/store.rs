@@ -119,10 +119,11 @@ impl LogStore {
     async fn reaches(&self, position: Position) -> Result<(), ReadError> {
         let reader = &self.inner.reader;
         let before = Position(position.0.saturating_sub(1));
+        let waiter = reader.waiter();
         poll_fn(|context| {
             if reader.head() >= position {
                 Poll::Ready(Ok(()))
-            } else if reader.wait_past(before, context.waker()) {
+            } else if waiter.wait_past(before, context.waker()) {
                 Poll::Pending
             } else if reader.head() >= position {
                 Poll::Ready(Ok(()))
@@ -201,5 +202,39 @@ impl EventStore for LogStore {
         statistics.gauge("queued_bytes", bytes, "Payload bytes that wait for the writer");
         statistics.gauge("queued_reads", self.inner.pool.waiting(), "Reads that wait for a thread");
         Ok(statistics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use factum_core::{Query, Select, Stream};
+    use std::{
+        pin::Pin,
+        task::{Context, Waker},
+    };
+
+    /// Cause: a consumer that went away while it waited left its waker behind until the next
+    /// append, so that they piled up on a quiet store. Fix: it takes its waker with it.
+    #[test]
+    fn consumers_who_leave_leave_no_waker() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LogStore::open(dir.path(), Options::default()).unwrap();
+        let shared = store.inner.reader.shared.clone();
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            let subscribe = Subscribe { select: Select::Query(Query::All), after: None };
+            let cursor = store.inner.reader.subscribe(subscribe).unwrap();
+            let mut batches = LogBatches::new(&store.inner.pool, &store.inner.reader, cursor);
+            let mut polled = 0;
+            while shared.waiting_count() == 0 {
+                let _ = Pin::new(&mut batches).poll_next(&mut context);
+                polled += 1;
+                assert!(polled < 1_000_000, "it never waits");
+                std::thread::yield_now();
+            }
+            drop(batches);
+            assert_eq!(shared.waiting_count(), 0);
+        }
     }
 }

@@ -99,7 +99,9 @@ impl Cursor {
         let end = if self.plan.backward { 0 } else { until };
         let reached = match &self.plan.scope {
             // The next place, one back.
-            Scope::Query(_) if self.plan.backward => self.plan.at.map_or(0, |at| at + 1),
+            Scope::Query(_) if self.plan.backward => {
+                self.plan.at.map_or(0, |at| at.min(until).saturating_add(1))
+            }
             Scope::Query(_) => self.plan.at.map_or(until, |at| at - 1).min(until),
             Scope::Stream(_) => events.last().map_or(end, |event| event.position().0),
         };

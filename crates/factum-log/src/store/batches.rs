@@ -1,7 +1,10 @@
 //! Batches as a stream: one is read ahead on a reader's thread, and no more.
 
 use super::{closed, pool::Pool};
-use crate::{Reader, read::Cursor};
+use crate::{
+    Reader,
+    read::{Cursor, Waiter},
+};
 use factum_core::{Batch, Position, ReadError, Stream, completion::Completion};
 use std::{
     pin::Pin,
@@ -32,18 +35,19 @@ enum State {
 pub struct LogBatches {
     pool: Arc<Pool>,
     reader: Reader,
+    waiter: Waiter,
     state: State,
 }
 
 impl LogBatches {
     pub(super) fn new(pool: &Arc<Pool>, reader: &Reader, cursor: Cursor) -> Self {
         let state = State::Idle(Box::new(cursor));
-        Self { pool: pool.clone(), reader: reader.clone(), state }
+        Self { pool: pool.clone(), reader: reader.clone(), waiter: reader.waiter(), state }
     }
 
     pub(super) fn begun(pool: &Arc<Pool>, reader: &Reader, cursor: Cursor, first: Answer) -> Self {
         let state = State::Read(Box::new(cursor), first);
-        Self { pool: pool.clone(), reader: reader.clone(), state }
+        Self { pool: pool.clone(), reader: reader.clone(), waiter: reader.waiter(), state }
     }
 
     fn send(&self, mut cursor: Box<Cursor>) -> Result<State, ReadError> {
@@ -92,7 +96,7 @@ impl Stream for LogBatches {
                     Poll::Ready(Some((cursor, answer))) => this.state = State::Read(cursor, answer),
                 },
                 State::CaughtUp(cursor, seen) => {
-                    if this.reader.wait_past(seen, context.waker()) {
+                    if this.waiter.wait_past(seen, context.waker()) {
                         this.state = State::CaughtUp(cursor, seen);
                         return Poll::Pending;
                     }
