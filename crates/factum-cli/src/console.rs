@@ -4,7 +4,6 @@
 //! output is whole and plain. Every event is out before the command waits for the next.
 
 use anstyle::{AnsiColor, Style};
-use factum::Timestamp;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     fmt,
@@ -110,13 +109,6 @@ pub(crate) fn progress(what: &'static str, length: Option<u64>, is_bytes: bool) 
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
-}
-
-/// The time.
-#[allow(clippy::disallowed_methods, reason = "the command's one door to the clock")]
-pub(crate) fn now() -> Timestamp {
-    let nanos = i64::try_from(jiff::Timestamp::now().as_nanosecond());
-    Timestamp(nanos.unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -77,3 +77,6 @@ fn failure(args: &args::Import, error: InputError) -> Failure {
         _ => failure.help("nothing was written"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,9 +170,11 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
     instant(at).to_string()
 }
 
-/// For people: `2005-03-22 23:00:00Z`.
+/// For people: `2005-03-22 23:00:00Z`, to the millisecond.
 pub(crate) fn readable(at: Timestamp) -> String {
-    rfc3339(at).replacen('T', " ", 1)
+    const NANOS_PER_MILLI: i64 = 1_000_000;
+    let millis = jiff::Timestamp::from_millisecond(at.0.div_euclid(NANOS_PER_MILLI));
+    millis.expect("64 bits of nanoseconds are in range").to_string().replacen('T', " ", 1)
 }
 
 fn instant(at: Timestamp) -> jiff::Timestamp {
@@ -189,6 +191,18 @@ mod tests {
         match expect {
             Ok(moment) => assert_eq!(got.as_deref(), Ok(moment), "{text}"),
             Err(part) => assert!(got.as_ref().is_err_and(|e| e.contains(part)), "{text}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn people_see_milliseconds() {
+        for (nanos, text) in [
+            (0, "1970-01-01 00:00:00Z"),
+            (1_999_999, "1970-01-01 00:00:00.001Z"),
+            (-1, "1969-12-31 23:59:59.999Z"),
+            (i64::MIN, "1677-09-21 00:12:43.145Z"),
+        ] {
+            assert_eq!(readable(Timestamp(nanos)), text);
         }
     }
 

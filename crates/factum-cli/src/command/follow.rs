@@ -13,6 +13,7 @@ use std::io::Write;
 /// Follows until Ctrl-C, or until the limit.
 pub(super) async fn tail(store: &AnyStore, args: &args::Tail, out: &mut Out) -> Outcome {
     let selected = args.selection.selected()?;
+    let mut stop = Stop::listen();
     let after = after(store, &selected.select, args.from).await?;
     let subscribe = Subscribe { select: selected.select, after };
     let mut batches = store.subscribe(subscribe).await?;
@@ -20,14 +21,12 @@ pub(super) async fn tail(store: &AnyStore, args: &args::Tail, out: &mut Out) -> 
     let mut filter = Filter { query: selected.filter, left, system: true };
     let mut printer = Printer::of(args.json);
     let mut through = Position::START;
-    let stopped = stopped();
-    tokio::pin!(stopped);
     if out.look.width.is_some() {
         console::note("waiting for events; Ctrl-C ends");
     }
     while filter.left > 0 {
         let batch = tokio::select! {
-            () = &mut stopped => return Ok(()),
+            () = stop.requested() => return Ok(()),
             batch = next_batch(&mut batches) => batch,
         };
         let batch = batch
@@ -69,21 +68,48 @@ async fn after(store: &AnyStore, select: &Select, from: From) -> Outcome<Option<
     })
 }
 
-/// Done when somebody wants the command to end: Ctrl-C, or a polite kill.
-pub(super) async fn stopped() {
+/// Ctrl-C, or a polite kill: heard from the moment of [`Stop::listen`] on.
+pub(super) struct Stop {
     #[cfg(unix)]
-    {
+    signals: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl Stop {
+    #[cfg(unix)]
+    pub(super) fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+        let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        let [Ok(interrupt), Ok(terminate)] = signals else {
+            // Without a handler the system ends the process by itself.
+            return Self { signals: None };
+        };
+        Self { signals: Some([interrupt, terminate]) }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn listen() -> Self {
+        Self {}
+    }
+
+    /// Waits until somebody wants the command to end. May be asked again.
+    #[cfg(unix)]
+    pub(super) async fn requested(&mut self) {
+        match &mut self.signals {
+            None => std::future::pending().await,
+            Some([interrupt, terminate]) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
             }
-            return;
         }
     }
-    // Without a handler the system ends the process by itself.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+
+    /// Waits until somebody wants the command to end. May be asked again.
+    #[cfg(not(unix))]
+    pub(super) async fn requested(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
     }
 }

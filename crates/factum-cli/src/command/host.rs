@@ -4,7 +4,7 @@
 //! reached from this machine only; `serve` is never insecure by accident; ending either drains,
 //! syncs, and says so.
 
-use super::{follow::stopped, store};
+use super::{follow::Stop, store};
 use crate::{
     args,
     console::{self, BOLD, CYAN, DIM, Out, warning},
@@ -40,9 +40,10 @@ pub(super) async fn dev(args: args::Dev, out: &mut Out) -> Outcome {
             listen.port()
         )));
     }
+    let stop = Stop::listen();
     let host = Host::start(&args.data, listen).await?;
     host.banner(out)?;
-    host.run(out).await
+    host.run(stop, out).await
 }
 
 /// A store for others.
@@ -57,6 +58,7 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
                  reads and writes everything. For this machine alone, use `factum dev`",
         ));
     }
+    let stop = Stop::listen();
     let data = args.data.or(file.data).unwrap_or_else(|| DATA.into());
     let host = Host::start(&data, args.listen.or(file.listen).unwrap_or(LISTEN)).await?;
     warning(format_args!(
@@ -65,7 +67,7 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
     ));
     writeln!(out, "factum serves {} at {}", host.dir.display(), host.url())?;
     out.flush()?;
-    host.run(out).await
+    host.run(stop, out).await
 }
 
 /// The options of `serve`, in a file.
@@ -133,14 +135,15 @@ impl Host {
         writeln!(out)?;
         writeln!(out, "Try, in another terminal:")?;
         writeln!(out)?;
+        let program = program();
         for command in [
             r#"append order-1 --type order.placed --data '{"total": 12}'"#,
             "read order-1",
             "tail --all",
-            "--help",
         ] {
-            writeln!(out, "  factum {command}{}", if command == "--help" { "" } else { &at })?;
+            writeln!(out, "  {program} {command}{at}")?;
         }
+        writeln!(out, "  {program} --help")?;
         writeln!(out)?;
         writeln!(
             out,
@@ -150,16 +153,16 @@ impl Host {
     }
 
     /// Serves until somebody stops it.
-    async fn run(self, out: &mut Out) -> Outcome {
+    async fn run(self, mut stop: Stop, out: &mut Out) -> Outcome {
         let Self { dir, log, server, .. } = self;
         let shutdown = async {
-            stopped().await;
+            stop.requested().await;
             console::note(
                 "stopping: what is in progress is finished first; Ctrl-C again ends at once",
             );
             // Whoever asks twice does not want to wait. What was acknowledged is durable anyway.
-            tokio::spawn(async {
-                stopped().await;
+            tokio::spawn(async move {
+                stop.requested().await;
                 std::process::exit(130);
             });
         };
@@ -169,6 +172,21 @@ impl Host {
         let head = head.map_or_else(|error| error.to_string(), |head| head.to_string());
         writeln!(out, "stopped: everything is in {}, up to position {head}", dir.display())?;
         Ok(())
+    }
+}
+
+/// How this program is called from anywhere: by its name, if that is found, or by its path.
+fn program() -> String {
+    let Ok(path) = std::env::current_exe() else {
+        return "factum".to_owned();
+    };
+    let dirs = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&dirs).map(|dir| dir.join("factum")).find(|at| at.is_file());
+    let is_found = found.and_then(|found| found.canonicalize().ok()) == path.canonicalize().ok();
+    match path.to_string_lossy() {
+        _ if is_found => "factum".to_owned(),
+        path if path.contains(char::is_whitespace) => format!("'{path}'"),
+        path => path.into_owned(),
     }
 }
 

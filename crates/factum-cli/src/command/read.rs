@@ -22,20 +22,19 @@ pub(super) async fn read(store: &AnyStore, args: &args::Read, out: &mut Out) -> 
         (None, Some(moment)) => AsOf::Occurred(moment),
         (None, None) => AsOf::Now,
     };
-    let (from, is_empty) = match (args.from, direction) {
-        (None | Some(From::Start), Direction::Forward) => (None, false),
-        (None | Some(From::End), Direction::Backward) => (None, false),
-        (Some(From::End), Direction::Forward) | (Some(From::Start), Direction::Backward) => {
-            (None, true)
-        }
-        (Some(From::At(at)), _) => (Some(at), false),
+    // Past the end there is nothing: only what the stream is, is asked for.
+    let is_past_the_end = matches!(
+        (args.from, direction),
+        (Some(From::End), Direction::Forward) | (Some(From::Start), Direction::Backward)
+    );
+    let from = match args.from {
+        Some(From::At(at)) => Some(at),
+        None | Some(From::Start | From::End) => None,
     };
     // What is filtered here is counted here.
-    let limit = match (is_empty, &selected.filter) {
-        (true, _) => Some(0),
-        (false, None) => args.limit,
-        (false, Some(_)) => None,
-    };
+    let limit = if selected.filter.is_none() { args.limit } else { None };
+    let (direction, limit) =
+        if is_past_the_end { (Direction::Forward, Some(0)) } else { (direction, limit) };
     let freshness = Freshness::Current;
     let read = Read { direction, from, limit, as_of, freshness, ..Read::select(selected.select) };
     let left = args.limit.unwrap_or(u64::MAX);
