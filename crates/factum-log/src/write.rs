@@ -230,14 +230,25 @@ impl Writer {
         if self.group.is_empty() {
             return;
         }
-        let Err(fault) = self.commit() else { return };
-        self.shared.poison(&fault);
-        let why = self.shared.read_only().expect("it was poisoned above");
+        let unknown = match self.shared.read_only() {
+            // The disk failed while the group was made: none of it is written any more.
+            Some(_) => None,
+            None => match self.commit() {
+                Ok(()) => return,
+                Err(fault) => {
+                    self.shared.poison(&fault);
+                    Some(fault.to_string())
+                }
+            },
+        };
+        // What is not durable is never tried again.
+        self.group.clear();
+        let why = self.shared.read_only().expect("the writer is poisoned");
         for reply in replies {
-            *reply = Err(match reply {
-                Ok(_) => AppendError::Unknown { why: fault.to_string().into() },
-                // Judged against appends that may never have been.
-                Err(_) => AppendError::ReadOnly { why: why.clone() },
+            *reply = Err(match (&reply, &unknown) {
+                (Ok(_), Some(fault)) => AppendError::Unknown { why: fault.clone().into() },
+                // Not written, or judged against appends that may never have been.
+                _ => AppendError::ReadOnly { why: why.clone() },
             });
         }
         self.shared.wake();

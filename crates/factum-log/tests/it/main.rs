@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "a test looks at the folder itself")]
 
+mod conformance;
+mod groups;
 mod opening;
 mod reopening;
 mod tools;

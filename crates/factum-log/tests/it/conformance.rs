@@ -1,0 +1,99 @@
+//! The engine passes the conformance suite: on a real folder, closed and opened again, with a clock
+//! that is set by hand; and once more with a segment sealed after every few appends.
+
+mod padded;
+
+use factum_core::{AnyStore, Timestamp};
+use factum_log::{LogStore, Options, World, clock::Clock};
+use factum_testkit::{Boxed, Harness, ManualClock, Need, harness::Opened};
+use padded::Padded;
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+#[derive(Debug)]
+struct Set(ManualClock);
+
+impl Clock for Set {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+/// A folder, and the store that has it open.
+struct LogHarness {
+    options: Options,
+    /// Whether others write too, so much that segments fill.
+    padded: bool,
+    clock: ManualClock,
+    dir: TempDir,
+    store: Mutex<Option<LogStore>>,
+}
+
+impl LogHarness {
+    fn usual() -> Self {
+        Self::new(Options::default(), false)
+    }
+
+    fn padded() -> Self {
+        // The smallest segments there are, and hardly anything remembered.
+        let options = Options { segment_bytes: 64 << 10, heads_max: 4, ..Options::default() };
+        Self::new(options, true)
+    }
+
+    fn new(options: Options, padded: bool) -> Self {
+        let clock = ManualClock::default();
+        let world = World { clock: Arc::new(Set(clock.clone())), ..options.world };
+        Self {
+            options: Options { world, ..options },
+            padded,
+            clock,
+            dir: tempfile::tempdir().expect("a folder for a test"),
+            store: Mutex::new(None),
+        }
+    }
+
+    /// Opens the folder anew; the case has dropped what it held of the store before.
+    fn start(&self) -> Opened {
+        let mut store = self.store.lock().expect("no case panics while it opens");
+        if let Some(store) = store.take() {
+            store.close();
+        }
+        let opened = LogStore::open(self.dir.path(), self.options.clone())?;
+        *store = Some(opened.clone());
+        Ok(if self.padded { AnyStore::new(Padded(opened)) } else { AnyStore::new(opened) })
+    }
+}
+
+impl Harness for LogHarness {
+    fn name(&self) -> &'static str {
+        if self.padded { "log, padded" } else { "log" }
+    }
+
+    fn can(&self, need: Need) -> bool {
+        need != Need::Fresh || !self.padded
+    }
+
+    fn open(&self) -> Boxed<'_, Opened> {
+        Box::pin(async { self.start() })
+    }
+
+    fn reopen(&self) -> Boxed<'_, Opened> {
+        Box::pin(async { self.start() })
+    }
+
+    fn set_clock(&self, now: Timestamp) {
+        self.clock.set(now);
+    }
+}
+
+mod usual {
+    use super::*;
+
+    factum_testkit::conformance!(LogHarness::usual(), run = factum_testkit::block_on);
+}
+
+mod many_segments {
+    use super::*;
+
+    factum_testkit::conformance!(LogHarness::padded(), run = factum_testkit::block_on);
+}
