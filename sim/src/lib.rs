@@ -1,1 +1,22 @@
-//! Simulated parts for the reliability programme.
+//! Simulated disk, clock and randomness, and the rows of the reliability programme that run on
+//! them: power cuts, crashes inside recovery, errors of the disk, damage, model histories.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`disk`] | a disk in memory that forgets what was not synced, and fails when told to |
+//! | [`dice`], [`clock`] | seeded randomness, and a clock that can be set back |
+//! | [`model`] | what a store must answer, worked out anew and simply |
+//! | [`work`] | histories: groups of appends and changes, from a seed |
+//! | [`check`](mod@check) | whether a store agrees with itself and with the model |
+//! | [`rows`] | the rows, and the runner that shares a time budget among them |
+//!
+//! Nothing here calls the engine's own judgement: what it gets wrong the model must not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "here a panic is a find")]
+
+pub mod check;
+pub mod clock;
+pub mod dice;
+pub mod disk;
+pub mod model;
+pub mod rows;
+pub mod work;

@@ -1,0 +1,54 @@
+//! Runs the rows of the simulation within a shared time budget, and prints how far each got.
+//!
+//! `SIM_SECONDS` (150) is the budget of all rows together, `ROW=` chooses one, `SEED=` with it
+//! replays one case, `SIM_SEED` (1) draws others. Exit code 1 if anything was found.
+#![allow(clippy::print_stdout, reason = "a program that reports")]
+
+use factum_sim::rows::{self, Budget, Outcome, ROWS, Row};
+use std::{process::ExitCode, time::Duration};
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}: it must be a whole number")))
+}
+
+fn report(row: &Row, outcome: &Outcome) {
+    let Outcome { done, took, finds } = outcome;
+    let seconds = took.as_secs_f64();
+    let (name, unit, goal) = (row.name, row.unit, row.goal);
+    println!(
+        "{name:<16} {done:>8} of {goal:>7} {unit:<10} {seconds:>6.1} s  {} finds",
+        finds.len()
+    );
+    for (seed, find) in finds {
+        println!("  {find}\n  again: ROW={name} SEED={seed}");
+    }
+}
+
+fn main() -> ExitCode {
+    // Finds are reported with their seed; a panic is one of them.
+    std::panic::set_hook(Box::new(|_| {}));
+    let seconds = number("SIM_SECONDS").unwrap_or(150);
+    let only = std::env::var("ROW").ok();
+    let rows: Vec<&Row> =
+        ROWS.iter().filter(|row| only.as_ref().is_none_or(|only| only == row.name)).collect();
+    let shares: u32 = rows.iter().map(|row| row.share).sum();
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let seed = number("SEED");
+    let (mut passed, mut failed) = (0, 0);
+    for row in rows {
+        let time = Duration::from_secs(seconds) * row.share / shares;
+        let budget = Budget {
+            time,
+            goal: row.goal,
+            seed: seed.or_else(|| number("SIM_SEED")).unwrap_or(1),
+            only: seed.is_some(),
+            threads,
+        };
+        let outcome = rows::run(row, budget);
+        report(row, &outcome);
+        if outcome.finds.is_empty() { passed += 1 } else { failed += 1 }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
