@@ -99,7 +99,7 @@ impl Default for Limits {
             regex_bytes_max: 4_096,
             regex_compiled_bytes_max: 1 << 20,
             regex_steps_max: 100_000,
-            first_request_time_max: Duration::from_secs(10),
+            first_request_time_max: Duration::from_secs(30),
             idle_time_max: Duration::from_secs(600),
             keep_alive_interval: Duration::from_secs(10),
             keep_alive_time_max: Duration::from_secs(10),

@@ -21,9 +21,9 @@ use tokio::{
 };
 
 /// Bytes that a client may send of one call before they are read.
-const CALL_WINDOW_BYTES: u32 = 1 << 20;
+const CALL_WINDOW_BYTES: u32 = 512 << 10;
 /// The same, of all calls of a connection.
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// Calls that were reset and are not yet forgotten, by the client (CVE-2023-44487) and by us.
 const PENDING_RESETS_MAX: usize = 20;
 const OWN_RESETS_MAX: usize = 1_024;

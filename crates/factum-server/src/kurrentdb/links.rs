@@ -41,26 +41,23 @@ async fn find(
     Ok(found.filter(|event| event.revision().0 == revision))
 }
 
-/// The tombstone of a stream, if it has one.
-pub(super) async fn tombstone(
-    store: &AnyStore,
-    stream: &StreamName,
-) -> Result<Option<RecordedEvent>, Status> {
+/// The tombstone of a stream, if it has one, and if the store can look for it.
+pub(super) async fn tombstone(store: &AnyStore, stream: &StreamName) -> Option<RecordedEvent> {
     let named = Item {
         types: vec![EventType::trusted(STREAM_DELETED.into())],
         stream_prefixes: vec![stream.as_str().into()],
         ..Item::default()
     };
     let read = Read { direction: Direction::Backward, ..Read::query(Query::from(named)) };
-    let mut reading = store.read(read).await.map_err(|error| errors::of_read(&error))?;
+    let mut reading = store.read(read).await.ok()?;
     while let Some(batch) = next_batch(&mut reading.batches).await {
-        let batch = batch.map_err(|error| errors::of_read(&error))?;
         // Other streams' names may begin so too.
-        if let Some(found) = batch.events.into_iter().find(|event| event.stream() == stream) {
-            return Ok(Some(found));
+        let found = batch.ok()?.events.into_iter().find(|event| event.stream() == stream);
+        if found.is_some() {
+            return found;
         }
     }
-    Ok(None)
+    None
 }
 
 async fn first(store: &AnyStore, read: Read) -> Result<Option<RecordedEvent>, Status> {

@@ -259,7 +259,7 @@ impl Follower {
         }
         // Who was there when it happened sees it.
         if self.is_live
-            && let Some(tombstone) = links::tombstone(&self.context.store, stream).await?
+            && let Some(tombstone) = links::tombstone(&self.context.store, stream).await
         {
             let resolved = super::events::Resolved { event: Some(tombstone), link: None };
             self.out.push_back(read_event(&resolved, self.shape.ids));

@@ -182,7 +182,9 @@ async fn a_deadline_that_is_over_writes_nothing() {
         DeadlineOption::Deadline(prost_types::Duration { seconds: -1, nanos: 0 }),
         DeadlineOption::Deadline21100(past),
     ] {
-        let error = call.refused(whole(1, with(deadline), &[1])).await;
+        // Told with the first piece, not when the append is complete.
+        let piece = BatchAppendReq { is_final: false, ..whole(1, with(deadline), &[1]) };
+        let error = call.refused(piece).await;
         assert_eq!((error.code, &*error.message), (Code::DeadlineExceeded as i32, "Timeout"));
     }
     assert_eq!(server.store.head().await.unwrap().0, 0);

@@ -1,7 +1,10 @@
 //! HTTP/1.1 on the same port.
 
 use crate::harness::*;
+use bytes::Bytes;
 use factum_core::{AnyStore, ReadError};
+use http_body_util::Empty;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -31,6 +34,19 @@ async fn health_is_told() {
     let server = Running::with(AnyStore::new(store), |_| ()).await;
     let (status, body) = ask(&server, "GET", "/health/ready").await;
     assert!(status == 503 && body.contains("closed"), "{status} {body}");
+}
+
+#[tokio::test]
+async fn http_2_is_answered_too() {
+    let server = Running::start().await;
+    let socket = TokioIo::new(TcpStream::connect(server.address).await.unwrap());
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), socket);
+    let (mut client, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let uri = format!("http://{}/health/ready", server.address);
+    let request = hyper::Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
+    let response = soon(client.send_request(request)).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.version()), (200, hyper::Version::HTTP_2));
 }
 
 #[tokio::test]

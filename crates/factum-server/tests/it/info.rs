@@ -11,6 +11,7 @@ use factum_proto::grpc::health::v1::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use factum_server::{HostPort, RPCS};
+use std::path::Path;
 use tonic::{Code, codegen::http::uri::PathAndQuery};
 
 #[tokio::test]
@@ -24,6 +25,44 @@ async fn features_list_every_method_of_the_protocol() {
     let read =
         told.methods.iter().find(|m| m.method_name == "read" && m.service_name.contains("streams"));
     assert_eq!(read.unwrap().features, ["position", "events"]);
+}
+
+/// What the `.proto` files declare, as (service, method).
+fn declared(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            declared(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let word = |line: &str, before: &str| {
+            let rest = line.trim().strip_prefix(before)?.trim_start();
+            Some(
+                rest.split(|c: char| !(c.is_alphanumeric() || "._".contains(c))).next()?.to_owned(),
+            )
+        };
+        let package = text.lines().find_map(|line| word(line, "package ")).unwrap();
+        let mut service = String::new();
+        for line in text.lines() {
+            if let Some(name) = word(line, "service ") {
+                service = format!("{package}.{name}");
+            }
+            found.extend(word(line, "rpc ").map(|method| (service.clone(), method)));
+        }
+    }
+}
+
+#[test]
+fn the_table_of_rpcs_has_each_that_is_declared() {
+    let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("../factum-proto/proto");
+    let mut declared_rpcs = Vec::new();
+    declared(&proto, &mut declared_rpcs);
+    let mut table: Vec<_> =
+        RPCS.iter().map(|rpc| (rpc.service.to_owned(), rpc.method.to_owned())).collect();
+    declared_rpcs.sort();
+    table.sort();
+    assert_eq!(table, declared_rpcs);
 }
 
 async fn gossiped(server: &Running) -> (String, u32) {

@@ -150,6 +150,7 @@ async fn bounds_of_a_stream_are_told_to_who_understands() {
     assert_eq!(bounds(&server, of_stream("a-1", START)).await, (None, Some(2)));
     assert_eq!(bounds(&server, backwards(of_stream("a-1", END))).await, (None, Some(2)));
     assert_eq!(bounds(&server, of_stream("a-1", revision(9))).await, (Some(3), Some(2)));
+    assert_eq!(bounds(&server, of_stream("a-1", revision(3))).await, (None, Some(2)));
     let old = Options { control_option: None, ..of_stream("a-1", START) };
     assert_eq!(bounds(&server, old).await, (None, None));
     assert_eq!(bounds(&server, of_all(ALL_START)).await, (None, None));
@@ -182,10 +183,14 @@ async fn links_are_followed_where_asked() {
     let server = five().await;
     let mut client = server.streams().await;
     let mut links = vec![options("list", ANY)];
-    for (id, target) in [(10, "1@a-1"), (11, "0@gone"), (12, "9@a-1"), (13, "nonsense")] {
+    let targets = ["1@a-1", "0@gone", "9@a-1", "nonsense", "0@cut"];
+    for (id, target) in (10..).zip(targets) {
         links.push(proposed(id, "$>", target));
     }
     send(&mut client, links).await.unwrap();
+    append(&mut client, "cut", ANY, 20..=21).await;
+    let set = vec![options("$$cut", ANY), proposed(9, "$metadata", r#"{"$tb":1}"#)];
+    send(&mut client, set).await.unwrap();
     let resolving = |options| Options { resolve_links: true, ..options };
     let contents = read(&mut client, resolving(of_stream("list", START))).await.unwrap();
     let Content::Event(first) = &contents[0] else { panic!("{contents:?}") };
@@ -193,7 +198,8 @@ async fn links_are_followed_where_asked() {
     assert_eq!((&*event.data, event.stream_revision, event.commit_position), (&b"2"[..], 1, 2));
     assert_eq!((&*link.data, link.stream_revision), (&b"1@a-1"[..], 0));
     assert_eq!(first.position, Some(Position::CommitPosition(6)), "the link's");
-    for content in &contents[1..4] {
+    // Of the last, an event comes after the place that is cut off.
+    for content in &contents[1..5] {
         let Content::Event(broken) = content else { panic!("{content:?}") };
         assert!(broken.event.is_none() && broken.link.is_some());
     }

@@ -313,6 +313,26 @@ async fn a_refused_append_does_not_end_the_stream() {
 }
 
 #[tokio::test]
+async fn bytes_over_the_limit_are_refused_in_band() {
+    let held = Held::new();
+    let leave = held.leave.clone();
+    let limit = |config: &mut factum_server::Config| config.limits.append_bytes_max = 100;
+    let server = Running::with(AnyStore::new(held), limit).await;
+    let mut fast = Fast::open(&server).await;
+    let mut large = append_of(&[("a-1", 1)]);
+    large.events[0].data = vec![0; 80].into();
+    let next = AppendRequest { events: large.events.clone(), ..append_of(&[("b-1", 2)]) };
+    fast.send(vec![(1, large), (2, next)]).await;
+    let (tag, outcome) = fast.next().await;
+    let Outcome::Error(error) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((tag, error.error), (2, Some(Kind::Overloaded(Unit {}))));
+    leave.add_permits(2);
+    assert_eq!(fast.next().await.0, 1);
+    fast.send(vec![(3, append_of(&[("b-1", 2)]))]).await;
+    assert_eq!(position(fast.next().await.1), 2);
+}
+
+#[tokio::test]
 async fn what_is_in_flight_is_bounded() {
     let held = Held::new();
     let (leave, arrived) = (held.leave.clone(), held.arrived.clone());
