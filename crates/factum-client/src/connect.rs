@@ -131,3 +131,28 @@ impl ConnectError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: &Status, expected: &str) {
+        let address = Address::factum("factum://h:1").unwrap();
+        let error = ConnectError::first_call(&address, "factum.v1", "try another", status);
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn the_first_answer_says_who_is_there() {
+        check(
+            &Status::unimplemented("no such service"),
+            "what answers at h:1 does not speak factum.v1: try another (no such service)",
+        );
+        check(&Status::unauthenticated("who?"), "the server at h:1 refuses: who?");
+        let nobody = tonic::ConnectError("refused".into());
+        check(
+            &Status::from_error(Box::new(nobody)),
+            "no server at h:1: start one with `factum dev` (refused)",
+        );
+    }
+}

@@ -3,7 +3,7 @@
 //! Apart from the client, because it is the one place with a life of its own: a task that hands out
 //! answers, and a queue that HTTP/2 pulls from as the server's window allows. What must hold: every
 //! append is answered exactly once. Whatever was handed to the connection and is not answered when
-//! the call ends is `Unknown`; whatever was still in the queue was not sent.
+//! the call ends is `Unknown`; whatever was still in the queue was not sent, and goes on the next.
 
 use super::{decode, refusal};
 use crate::connect;
@@ -34,15 +34,25 @@ const QUEUE_APPENDS_MAX: usize = 1024;
 /// Appends in one message, at most.
 const MESSAGE_APPENDS_MAX: usize = 256;
 
+/// How often an append that was not sent looks for another call.
+const ATTEMPTS_MAX: u32 = 3;
+
 /// Bytes of appends after which a message is full.
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 type Outcome = Result<Receipt, AppendError>;
 
+/// What becomes of an append.
+enum Fate {
+    Answered(Outcome),
+    /// The call has ended, and this was not sent on it.
+    NotSent(AppendRequest),
+}
+
 /// An append, and who waits for it.
 struct Waiting {
     request: AppendRequest,
-    answer: oneshot::Sender<Outcome>,
+    fate: oneshot::Sender<Fate>,
 }
 
 /// The door: opens the call when it is first needed, and again after it has ended.
@@ -59,23 +69,24 @@ impl Pipeline {
         Self { client, authority, runtime: Handle::current(), queue: Mutex::new(None) }
     }
 
-    pub(super) async fn append(&self, request: AppendRequest) -> Outcome {
-        let (answer, outcome) = oneshot::channel();
-        let mut waiting = Waiting { request, answer };
-        // The call may end between finding its queue and getting a place in it; the queue of the
-        // next call is empty, and so has one.
-        for _ in 0..2 {
-            match self.queue().send(waiting).await {
-                Ok(()) => return outcome.await.unwrap_or_else(|_| Err(self.not_sent())),
-                Err(mpsc::error::SendError(back)) => waiting = back,
+    pub(super) async fn append(&self, mut request: AppendRequest) -> Outcome {
+        // The call may end between finding its queue and being sent; that of the next is empty.
+        for _ in 0..ATTEMPTS_MAX {
+            let (fate, awaited) = oneshot::channel();
+            if let Err(mpsc::error::SendError(back)) =
+                self.queue().send(Waiting { request, fate }).await
+            {
+                request = back.request;
+                continue;
+            }
+            match awaited.await {
+                Ok(Fate::Answered(outcome)) => return outcome,
+                Ok(Fate::NotSent(back)) => request = back,
+                Err(_) => return Err(refusal::unknown("the runtime of the client has ended")),
             }
         }
-        Err(self.not_sent())
-    }
-
-    fn not_sent(&self) -> AppendError {
-        let why = format!("the connection to {} was lost before this was sent", self.authority);
-        AppendError::Unavailable { why: why.into() }
+        let why = format!("the connection to {} is lost again and again", self.authority);
+        Err(AppendError::Unavailable { why: why.into() })
     }
 
     fn queue(&self) -> mpsc::Sender<Waiting> {
@@ -96,8 +107,8 @@ async fn carry(
     queue: mpsc::Receiver<Waiting>,
     authority: Arc<str>,
 ) {
-    let sent = Sent::default();
-    let requests = Requests { queue, sent: sent.clone(), next_tag: 0 };
+    let (sent, queue) = (Sent::default(), Arc::new(Mutex::new(queue)));
+    let requests = Requests { queue: queue.clone(), sent: sent.clone(), next_tag: 0 };
     let end = match client.append_stream(requests).await {
         Err(status) => refusal::append_error(&status, &authority),
         Ok(response) => {
@@ -113,13 +124,25 @@ async fn carry(
         }
     };
     sent.end(&end);
+    turn_away(&mut lock(&queue), &end);
+}
+
+/// What was not sent: again on another call, unless there is no server for it.
+fn turn_away(queue: &mut mpsc::Receiver<Waiting>, end: &AppendError) {
+    queue.close();
+    while let Ok(Waiting { request, fate }) = queue.try_recv() {
+        _ = fate.send(match end {
+            AppendError::Unknown { .. } => Fate::NotSent(request),
+            _ => Fate::Answered(Err(end.clone())),
+        });
+    }
 }
 
 /// Who waits for which tag; `None` when the call has ended.
 #[derive(Clone)]
 struct Sent(Arc<Mutex<Option<ByTag>>>);
 
-type ByTag = HashMap<u64, oneshot::Sender<Outcome>>;
+type ByTag = HashMap<u64, oneshot::Sender<Fate>>;
 
 impl Default for Sent {
     fn default() -> Self {
@@ -132,16 +155,16 @@ impl Sent {
         let mut sent = lock(&self.0);
         for answer in answers {
             // An answer without its question is dropped: its caller is not there any more.
-            if let Some(waits) = sent.as_mut().and_then(|sent| sent.remove(&answer.tag)) {
-                _ = waits.send(outcome(answer.result));
+            if let Some(fate) = sent.as_mut().and_then(|sent| sent.remove(&answer.tag)) {
+                _ = fate.send(Fate::Answered(outcome(answer.result)));
             }
         }
     }
 
     fn end(&self, error: &AppendError) {
         let sent = lock(&self.0).take().unwrap_or_default();
-        for (_, waits) in sent {
-            _ = waits.send(Err(error.clone()));
+        for (_, fate) in sent {
+            _ = fate.send(Fate::Answered(Err(error.clone())));
         }
     }
 }
@@ -156,7 +179,8 @@ fn outcome(result: Option<answer::Result>) -> Outcome {
 
 /// The requests of one call: pulled by the connection as the server's window allows.
 struct Requests {
-    queue: mpsc::Receiver<Waiting>,
+    /// Shared with who turns away what is left in it when the call has ended.
+    queue: Arc<Mutex<mpsc::Receiver<Waiting>>>,
     sent: Sent,
     next_tag: u64,
 }
@@ -171,13 +195,16 @@ impl Stream for Requests {
         let Some(sent) = sent.as_mut() else {
             return Poll::Ready(None);
         };
+        let mut queue = lock(&this.queue);
         let (mut appends, mut bytes) = (Vec::new(), 0);
         while appends.len() < MESSAGE_APPENDS_MAX && bytes < MESSAGE_BYTES_MAX {
-            match this.queue.poll_recv(context) {
+            match queue.poll_recv(context) {
+                // Its caller has given up, and it was not sent.
+                Poll::Ready(Some(waiting)) if waiting.fate.is_closed() => {}
                 Poll::Ready(Some(waiting)) => {
                     bytes += waiting.request.encoded_len();
                     appends.push(Tagged { tag: this.next_tag, append: Some(waiting.request) });
-                    sent.insert(this.next_tag, waiting.answer);
+                    sent.insert(this.next_tag, waiting.fate);
                     this.next_tag += 1;
                 }
                 Poll::Ready(None) if appends.is_empty() => return Poll::Ready(None),

@@ -1,7 +1,9 @@
 //! Both clients against the real server over a store in memory: the conformance suite, and what
 //! becomes of calls when the server goes away.
 
+mod connection;
 mod harness;
+mod proxy;
 mod support;
 
 mod factum {

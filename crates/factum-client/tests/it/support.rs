@@ -3,7 +3,13 @@
 use factum_core::{AnyStore, MemoryStore};
 use factum_server::{Config, Server};
 use factum_testkit::Boxed;
-use std::{net::SocketAddr, sync::LazyLock};
+use std::{
+    net::SocketAddr,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 /// One for all tests: servers, and the connections of clients, outlive the futures of cases.
@@ -13,6 +19,16 @@ pub(crate) static RUNTIME: LazyLock<Runtime> =
 /// Drives a future to its end.
 pub(crate) fn run(future: Boxed<'static, ()>) {
     RUNTIME.block_on(future);
+}
+
+/// An address of this test's own, with port 0: nobody else takes its port when it stops listening.
+pub(crate) fn free_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., a, b] = std::process::id().to_be_bytes();
+    // Only Linux has every address of this network.
+    let own = [127, a, b, NEXT.fetch_add(1, Ordering::SeqCst).max(1)];
+    let host = if cfg!(target_os = "linux") { own } else { [127, 0, 0, 1] };
+    (host, 0).into()
 }
 
 /// A server that runs until it is stopped, or dropped.
@@ -25,7 +41,7 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a server on a free port.
     pub(crate) async fn start(store: MemoryStore) -> Self {
-        Self::start_at(store, ([127, 0, 0, 1], 0).into()).await
+        Self::start_at(store, free_address()).await
     }
 
     /// Starts a server on this address.
