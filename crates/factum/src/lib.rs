@@ -45,3 +45,8 @@ pub use factum_client as client;
 /// The embedded engine, for what is its own: `factum_log`.
 #[cfg(feature = "embedded")]
 pub use factum_log as log;
+
+/// The example of the repository's README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
