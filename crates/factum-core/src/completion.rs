@@ -30,7 +30,8 @@ pub struct Filler<T>(Arc<Mutex<Shared<T>>>);
 /// # use std::{future::Future, pin::pin, task::{Context, Waker, Poll}};
 /// # let mut completion = pin!(completion);
 /// # let value = loop {
-/// #     if let Poll::Ready(v) = completion.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+/// #     let mut context = Context::from_waker(Waker::noop());
+/// #     if let Poll::Ready(v) = completion.as_mut().poll(&mut context) {
 /// #         break v;
 /// #     }
 /// # };

@@ -51,7 +51,8 @@ pub enum Freshness {
 ///
 /// ```
 /// use factum_core::{Direction, Query, Read};
-/// let latest = Read { direction: Direction::Backward, limit: Some(10), ..Read::query(Query::All) };
+/// let all = Read::query(Query::All);
+/// let latest = Read { direction: Direction::Backward, limit: Some(10), ..all };
 /// assert_eq!(latest.from, None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

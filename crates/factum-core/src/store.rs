@@ -19,7 +19,9 @@ use futures_core::Stream;
 /// have been done ([`AppendError::Unknown`] to its caller). Retry with the same ids.
 ///
 /// ```
-/// use factum_core::{Append, EventData, EventStore, EventType, MemoryStore, Read, StreamName, Uuid};
+/// use factum_core::{
+///     Append, EventData, EventStore, EventType, MemoryStore, Read, StreamName, Uuid,
+/// };
 /// # let run = async {
 /// let store = MemoryStore::new();
 /// let order = StreamName::new("order-1")?;

@@ -19,7 +19,8 @@
 //!         EventType::new("order.placed")?,
 //!         r#"{"total": 12}"#,
 //!     );
-//!     store.append(Append::to(order.clone(), [placed]).expecting(order.clone(), Expected::NoStream))?;
+//!     let append = Append::to(order.clone(), [placed]);
+//!     store.append(append.expecting(order.clone(), Expected::NoStream))?;
 //!     for event in store.read(Read::stream(order))? {
 //!         let event = event?;
 //!         println!("{} {}", event.revision(), event.event_type());
