@@ -7,6 +7,7 @@ use factum_core::{
 use std::{
     collections::VecDeque,
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
@@ -61,7 +62,8 @@ impl Pool {
     /// What a thread of the pool does until the pool is closed.
     pub(super) fn work(&self) {
         while let Some(work) = self.next() {
-            work();
+            // Who asked is told, as the filler is dropped; the others must not lose a thread by it.
+            let _ = panic::catch_unwind(AssertUnwindSafe(work));
         }
     }
 
@@ -91,5 +93,39 @@ impl Pool {
     /// Reads that wait for a thread.
     pub(super) fn waiting(&self) -> u64 {
         self.lock().work.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::Arc,
+        task::{Context, Poll, Waker},
+    };
+
+    fn wait<T>(completion: Completion<T>) -> Option<T> {
+        let mut completion = std::pin::pin!(completion);
+        loop {
+            let mut context = Context::from_waker(Waker::noop());
+            if let Poll::Ready(value) = completion.as_mut().poll(&mut context) {
+                return value;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Cause: a panic in one read ended its thread, and after as many as there are threads nobody
+    /// was answered. Fix: the thread outlives it.
+    #[test]
+    fn a_panic_in_one_read_is_its_own() {
+        let pool = Arc::new(Pool::new(8));
+        let of_thread = pool.clone();
+        let thread = std::thread::spawn(move || of_thread.work());
+        let failed: Completion<()> = pool.run(|| panic!("on purpose")).unwrap();
+        assert_eq!(wait(failed), None);
+        assert_eq!(wait(pool.run(|| 7).unwrap()), Some(7));
+        pool.close();
+        thread.join().unwrap();
     }
 }
