@@ -94,7 +94,11 @@ fn make_good(dir: &Path, options: &Options, loaded: &Loaded) -> Result<(), OpenE
     disk.sync_dir(dir).map_err(Fault::io("sync", dir))?;
     for name in &loaded.unfinished {
         let path = dir.join(name);
-        disk.remove(&path).map_err(Fault::io("remove", path))?;
+        match disk.remove(&path) {
+            // It was finished, or begun again, while the folder was loaded.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(Fault::io("remove", path))?,
+        }
     }
     for segment in loaded.segments.iter().rev().skip(1) {
         index_segment(dir, options, segment)?;

@@ -10,6 +10,7 @@ use crate::{
     index::{FrameRef, Index},
 };
 use std::{
+    io,
     ops::Range,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -106,12 +107,16 @@ impl Segment {
         Fault::Damaged { file: self.path.clone(), offset, what }
     }
 
-    /// The head of a frame, unchecked but for its shape: for searching by time.
+    /// The head of a frame that was checked whole: for searching by time, where a wrong one would
+    /// hide events.
     pub(crate) fn frame_header(&self, frame: FrameRef) -> Result<FrameHeader, Fault> {
-        let mut bytes = [0; frame::FRAME_HEADER_BYTES];
-        let read = self.file.read_at(&mut bytes, frame.offset.into());
-        read.map_err(Fault::io("read", &self.path))?;
-        let header = FrameHeader::decode(&bytes);
-        header.ok_or_else(|| self.fault(frame.offset.into(), Damage::Frame))
+        let offset = u64::from(frame.offset);
+        let mut bytes = vec![0; frame.bytes as usize];
+        self.file.read_at(&mut bytes, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.fault(offset, Damage::Frame),
+            _ => Fault::io("read", &self.path)(error),
+        })?;
+        let whole = frame::decode(&bytes, self.place(offset));
+        whole.map(|(header, _)| header).ok_or_else(|| self.fault(offset, Damage::Frame))
     }
 }

@@ -97,9 +97,12 @@ impl Shared {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Adds the newest segment. One of the same base takes the place of the last, which had no
+    /// event.
     pub(crate) fn add_segment(&self, segment: Arc<Segment>) {
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         let mut longer = segments.to_vec();
+        longer.pop_if(|last| last.base() == segment.base());
         longer.push(segment);
         *segments = Arc::new(longer);
     }

@@ -306,23 +306,29 @@ impl Writer {
         assert!(self.group.is_empty(), "a group never spans two segments");
         let mut tracked = self.shared.all_tracked();
         tracked.extend(self.tracked.iter().map(|(source, at)| (source.clone(), *at)));
+        // Without events both would have the same name: the new one takes the place of this one,
+        // whose tracked positions it carries.
+        let replaces = self.next == self.segment.base();
         let new = NewSegment {
             store: self.segment.header.store,
-            number: self.segment.header.number + 1,
+            number: self.segment.header.number + u64::from(!replaces),
             base: self.next,
             floor_ns: self.tail.floor_ns,
             tracked: &tracked,
         };
         // What takes space comes first: where the disk is full, nothing has changed.
         let prepared = Prepared::new(&self.shared.dir, &self.shared.options, &new)?;
-        let finished = self.mark(Kind::Sealed).and_then(|()| prepared.finish(&self.shared.options));
+        let sealed = if replaces { Ok(()) } else { self.mark(Kind::Sealed) };
+        let finished = sealed.and_then(|()| prepared.finish(&self.shared.options));
         // After the seal there is no way back into this segment.
         let segment = finished.inspect_err(|fault| self.shared.poison(fault))?;
         let end = segment.end();
         let segment = Arc::new(segment);
         self.shared.add_segment(segment.clone());
-        let sealed = std::mem::replace(&mut self.segment, segment);
-        self.unindexed.push(sealed);
+        let before = std::mem::replace(&mut self.segment, segment);
+        if !replaces {
+            self.unindexed.push(before);
+        }
         let floor_ns = self.tail.floor_ns;
         self.tail = Tail { offset: end, zeroed: end, closed: false, floor_ns };
         self.start = end;
@@ -364,7 +370,8 @@ impl Writer {
     /// Says in the log that all of it is durable, so that damage to its end is told from a torn
     /// write. Does nothing if nothing was written since the last time.
     pub fn close(&mut self) -> Result<(), Fault> {
-        let is_fresh = self.segment.index.frames() == 0;
+        // Tracked positions alone are something too.
+        let is_fresh = self.tail.offset <= self.start;
         if self.tail.closed || is_fresh || self.shared.read_only().is_some() {
             return Ok(());
         }

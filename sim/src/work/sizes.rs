@@ -32,7 +32,8 @@ impl Sizes {
 
     pub(super) fn event_bytes(self, dice: &mut Dice) -> usize {
         let bytes = match (self, dice.below(20)) {
-            (Self::Crossing, 0) => 17_000,
+            // More than a frame, and more than a segment.
+            (Self::Crossing, 0) => *dice.pick(&[17_000, 17_000, 70_000]),
             (Self::Crossing, 1..9) => 1000 + dice.below(2000),
             (Self::Many, 0) => dice.below(4000),
             (Self::Still, _) => 100 + dice.below(700),

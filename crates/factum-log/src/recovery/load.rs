@@ -89,10 +89,11 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
 
 fn fresh(dir: &Path, options: &Options, unfinished: Vec<String>) -> Result<Loaded, OpenError> {
     let disk = &*options.world.disk;
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent {
-        // The folder itself must be found again. Some file systems refuse; then it is theirs.
-        let _ = disk.sync_dir(parent);
+    // The folder itself must be found again, and each one above it that may be new too.
+    for above in dir.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        // Some systems refuse for a folder of somebody else's: it was there before.
+        let _ = disk.sync_dir(above);
     }
     let tracked = HashMap::new();
     let new = NewSegment {

@@ -162,7 +162,8 @@ impl Scanner<'_> {
         let content_end = self.window.content_end(bad)?;
         let mut next = None;
         let mut at = bad;
-        let mut proven = false;
+        // A segment has its name only once its head and its carry are durable.
+        let mut proven = bad == HEADER_BYTES as u64;
         while at < content_end {
             // An append that contradicts itself begins here: it is no place to go on at.
             let whole = if at == bad { None } else { self.frame(at)? };

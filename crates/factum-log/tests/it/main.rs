@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "a test looks at the folder itself")]
 
 mod conformance;
+mod crashes;
+mod damage;
 mod groups;
 mod opening;
 mod reopening;
