@@ -24,6 +24,11 @@ pub mod error;
 pub mod format;
 mod index;
 pub mod options;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 pub mod read;
 mod recovery;
 pub mod rng;

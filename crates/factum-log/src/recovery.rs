@@ -20,6 +20,7 @@ use crate::{
     error::{Fault, OpenError},
     index::build,
     options::Options,
+    planted::{Bug, is_on},
     read::Reader,
     segment::{Segment, index_path},
     shared::{Opened, Shared},
@@ -85,12 +86,16 @@ fn holder(dir: &Path, options: &Options) -> Option<String> {
 fn make_good(dir: &Path, options: &Options, loaded: &Loaded) -> Result<(), OpenError> {
     let disk = &*options.world.disk;
     let last = loaded.segments.last().expect("there is always a segment");
-    if let Some(cut) = loaded.tail.cut.clone() {
+    if let Some(cut) = loaded.tail.cut.clone()
+        && !is_on(Bug::KeepTornTail)
+    {
         zero(last, cut)?;
     }
     // A frame that was found whole may be in the page cache only: before it is served, it must be
     // as durable as if it had been acknowledged.
-    last.file.sync().map_err(Fault::io("sync", &last.path))?;
+    if !is_on(Bug::SkipSyncAtOpen) {
+        last.file.sync().map_err(Fault::io("sync", &last.path))?;
+    }
     disk.sync_dir(dir).map_err(Fault::io("sync", dir))?;
     for name in &loaded.unfinished {
         let path = dir.join(name);
@@ -132,7 +137,9 @@ pub(crate) fn index_segment(dir: &Path, options: &Options, segment: &Segment) ->
     let unfinished = path.with_extension("idx.tmp");
     let file = disk.open(&unfinished, Mode::Create).map_err(Fault::io("create", &unfinished))?;
     file.write_at(&bytes, 0).map_err(Fault::io("write", &unfinished))?;
-    file.sync().map_err(Fault::io("sync", &unfinished))?;
+    if !is_on(Bug::UnsyncedIndex) {
+        file.sync().map_err(Fault::io("sync", &unfinished))?;
+    }
     disk.rename(&unfinished, &path).map_err(Fault::io("rename", &unfinished))?;
     disk.sync_dir(dir).map_err(Fault::io("sync", dir))?;
     if let Some(index) = load::open_index(dir, options, &segment.header) {

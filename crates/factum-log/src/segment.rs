@@ -8,6 +8,7 @@ use crate::{
         header::SegmentHeader,
     },
     index::{FrameRef, Index},
+    planted::{Bug, is_on},
 };
 use std::{
     io,
@@ -116,6 +117,9 @@ impl Segment {
             io::ErrorKind::UnexpectedEof => self.fault(offset, Damage::Frame),
             _ => Fault::io("read", &self.path)(error),
         })?;
+        if is_on(Bug::TrustRecordedTimes) {
+            return FrameHeader::decode(&bytes).ok_or_else(|| self.fault(offset, Damage::Frame));
+        }
         let whole = frame::decode(&bytes, self.place(offset));
         whole.map(|(header, _)| header).ok_or_else(|| self.fault(offset, Damage::Frame))
     }

@@ -16,6 +16,7 @@ use crate::{
         frame::{FRAME_HEADER_BYTES, FrameHeader, Kind},
         header::HEADER_BYTES,
     },
+    planted::{Bug, is_on},
     read::{FrameReader, Pending, Snapshot},
     recovery::{NewSegment, Prepared, index_segment},
     segment::Segment,
@@ -175,7 +176,8 @@ impl Writer {
         let end = self.tail.offset + self.group.len() as u64 + needed;
         self.zero_ahead(end).map_err(|fault| self.refuse(&fault))?;
         self.limit_sources(&plan)?;
-        let recorded_at = self.shared.now().max(Timestamp(self.tail.floor_ns));
+        let floor_ns = if is_on(Bug::ClockGoesBack) { i64::MIN } else { self.tail.floor_ns };
+        let recorded_at = self.shared.now().max(Timestamp(floor_ns));
         self.tail.floor_ns = recorded_at.0;
         let mut encoder = Encoder {
             group: &mut self.group,
@@ -261,7 +263,7 @@ impl Writer {
         let bytes = self.group.len() as u64;
         let written = segment.file.write_at(&self.group, self.tail.offset);
         written.map_err(Fault::io("write", &segment.path))?;
-        segment.file.sync().map_err(Fault::io("sync", &segment.path))?;
+        self.make_durable()?;
         self.tail.offset += bytes;
         self.tail.closed = false;
         self.group.clear();
@@ -272,6 +274,17 @@ impl Writer {
         Counters::add(&counters.log_bytes, bytes);
         self.shared.publish(Position(self.next - 1), self.tracked.drain().collect());
         Ok(())
+    }
+
+    fn make_durable(&self) -> Result<(), Fault> {
+        if is_on(Bug::AcknowledgeBeforeSync) {
+            return Ok(());
+        }
+        let synced = match self.segment.file.sync() {
+            Err(_) if is_on(Bug::RetrySync) => self.segment.file.sync(),
+            synced => synced,
+        };
+        synced.map_err(Fault::io("sync", &self.segment.path))
     }
 
     /// Makes sure that a write up to `end` changes neither the file's length nor its extents.
@@ -306,6 +319,9 @@ impl Writer {
         assert!(self.group.is_empty(), "a group never spans two segments");
         let mut tracked = self.shared.all_tracked();
         tracked.extend(self.tracked.iter().map(|(source, at)| (source.clone(), *at)));
+        if is_on(Bug::ForgetTracking) {
+            tracked.clear();
+        }
         // Without events both would have the same name: the new one takes the place of this one,
         // whose tracked positions it carries.
         let replaces = self.next == self.segment.base();
@@ -353,7 +369,9 @@ impl Writer {
         let segment = &self.segment;
         let written = segment.file.write_at(&frame, self.tail.offset);
         written.map_err(Fault::io("write", &segment.path))?;
-        segment.file.sync().map_err(Fault::io("sync", &segment.path))?;
+        if !(kind == Kind::Sealed && is_on(Bug::SealWithoutSync)) {
+            segment.file.sync().map_err(Fault::io("sync", &segment.path))?;
+        }
         Counters::add(&self.shared.counters.syncs, 1);
         self.tail.offset += frame.len() as u64;
         segment.publish(self.tail.offset);

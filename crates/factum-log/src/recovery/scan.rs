@@ -15,6 +15,7 @@ use crate::{
         header::{HEADER_BYTES, SegmentHeader},
     },
     index::{Indexed, MemoryIndex},
+    planted::{Bug, is_on},
     segment::Missing,
 };
 use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
@@ -112,6 +113,15 @@ impl Scanner<'_> {
         Ok(Ok(after))
     }
 
+    /// What a planted bug does with the frames of an append that is not whole.
+    fn apply_incomplete(&mut self) -> Result<(), Fault> {
+        for (offset, header) in std::mem::take(&mut self.pending.frames) {
+            self.apply(offset, &header)?;
+            self.scan.end = offset + header.frame_bytes() as u64;
+        }
+        Ok(())
+    }
+
     /// Whether a frame can stand where it does.
     fn follows(&self, at: u64, header: &FrameHeader) -> bool {
         let expected = match self.pending.frames.last() {
@@ -157,6 +167,9 @@ impl Scanner<'_> {
 
     /// After something wrong: the place to go on at, if what is wrong was acknowledged once.
     fn resume(&mut self, what: Damage) -> Result<Option<u64>, Fault> {
+        if is_on(Bug::AcceptIncomplete) {
+            self.apply_incomplete()?;
+        }
         let bad = self.scan.end;
         self.pending.frames.clear();
         let content_end = self.window.content_end(bad)?;
@@ -181,7 +194,7 @@ impl Scanner<'_> {
             }
             at += header.frame_bytes() as u64;
         }
-        if !proven {
+        if !proven || is_on(Bug::CutAtFirstBad) {
             self.scan.cut = (content_end > bad).then_some(bad..content_end);
             return Ok(None);
         }
