@@ -28,8 +28,7 @@ use hyper::body::Incoming;
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
 use tonic::{Status, body::Body, codegen::Service};
 
-/// The services, made once a connection; a clone is a few reference counts.
-#[derive(Clone)]
+/// The services, made once a connection.
 struct Services {
     v1: StoreServer<v1::Service>,
     streams: StreamsServer<kurrentdb::Service>,
@@ -77,7 +76,7 @@ impl Services {
 #[derive(Clone)]
 pub(crate) struct Router {
     context: Context,
-    services: Services,
+    services: Arc<Services>,
     activity: Arc<Activity>,
     local: SocketAddr,
     refuses: bool,
@@ -86,7 +85,7 @@ pub(crate) struct Router {
 impl Router {
     /// `refuses`: this connection is one too many, and is only told so.
     pub(crate) fn new(context: Context, local: SocketAddr, refuses: bool) -> Self {
-        let services = Services::new(&context);
+        let services = Arc::new(Services::new(&context));
         Self { context, services, activity: Activity::new(), local, refuses }
     }
 
