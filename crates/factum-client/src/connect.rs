@@ -3,7 +3,7 @@
 //! Both clients use it, so that both behave alike when a server is gone.
 
 use crate::address::{Address, InvalidAddress};
-use std::{error::Error as _, time::Duration};
+use std::{error::Error, time::Duration};
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
@@ -78,16 +78,33 @@ pub(crate) fn channel(address: &Address) -> Result<Channel, ConnectError> {
     Ok(endpoint.connect_lazy())
 }
 
+/// Makes a call; once more, on a new connection, where the one that there was turned out to be
+/// closed before the call was sent.
+pub(crate) async fn once_more<T, F>(call: impl Fn() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    match call().await {
+        Err(status) if found_it_closed(&status) => call().await,
+        outcome => outcome,
+    }
+}
+
 /// Whether the call never left: there was no connection to send it on.
 pub(crate) fn was_not_sent(status: &Status) -> bool {
-    let mut source = status.source();
-    while let Some(error) = source {
-        if error.is::<tonic::ConnectError>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+    found_it_closed(status) || causes(status).any(|error| error.is::<tonic::ConnectError>())
+}
+
+/// Whether the call never left, as the connection was closed before it could be sent: of HTTP/2,
+/// hyper calls only such a request canceled.
+pub(crate) fn found_it_closed(status: &Status) -> bool {
+    causes(status)
+        .filter_map(|error| error.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_canceled)
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(status.source(), |error| (**error).source())
 }
 
 /// What a status says, with what caused it.
@@ -96,19 +113,20 @@ pub(crate) fn explain(status: &Status) -> String {
         "" => format!("{:?}", status.code()),
         message => message.to_owned(),
     };
-    let mut source = status.source();
-    while let Some(error) = source {
+    for error in causes(status) {
         let more = error.to_string();
         if !text.contains(&more) {
             text = format!("{text}: {more}");
         }
-        source = error.source();
     }
     text
 }
 
-/// Why a call did nothing, for one that found no server.
+/// Why a call did nothing, for one that was not sent.
 pub(crate) fn no_server(authority: &str, status: &Status) -> String {
+    if found_it_closed(status) {
+        return format!("the connection to {authority} was closed before this was sent");
+    }
     format!("no server at {authority}: {}", explain(status))
 }
 
@@ -122,8 +140,11 @@ impl ConnectError {
     ) -> Self {
         let (authority, why) = (address.authority(), explain(status));
         match status.code() {
-            _ if was_not_sent(status) => Self::Unreachable { authority, why },
             // Who hangs up, or talks nonsense on HTTP/2, is no gRPC server.
+            _ if found_it_closed(status) => {
+                Self::OtherProtocol { authority, protocol, instead, why }
+            }
+            _ if was_not_sent(status) => Self::Unreachable { authority, why },
             Code::Unimplemented | Code::Unknown | Code::Internal | Code::Cancelled => {
                 Self::OtherProtocol { authority, protocol, instead, why }
             }

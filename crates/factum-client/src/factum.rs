@@ -28,7 +28,7 @@ use factum_proto::factum::v1::{self, store_client::StoreClient};
 use pipeline::Pipeline;
 use prost::Message as _;
 use std::{fmt, sync::Arc};
-use tonic::{Status, transport::Channel};
+use tonic::{Response, Status, transport::Channel};
 
 /// A message may be this much larger than the largest event: names, and the rest of its batch.
 const MESSAGE_EXTRA_BYTES: usize = 4 << 20;
@@ -111,6 +111,18 @@ pub(crate) async fn capabilities(channel: &Channel) -> Result<Capabilities, Stat
     Ok(decode::capabilities(&answer?.into_inner()))
 }
 
+/// Makes a call: its answer, or the status. See [`connect::once_more`].
+macro_rules! call {
+    ($this:ident, $rpc:ident, $request:expr) => {{
+        let request = $request;
+        let answer = connect::once_more(|| {
+            let (mut client, request) = ($this.client.clone(), request.clone());
+            async move { client.$rpc(request).await }
+        });
+        answer.await.map(Response::into_inner)
+    }};
+}
+
 impl EventStore for FactumClient {
     type Batches = FactumBatches;
 
@@ -125,32 +137,34 @@ impl EventStore for FactumClient {
         if request.encoded_len() <= PIPELINED_BYTES_MAX {
             return self.pipeline.append(request).await;
         }
-        let answer = self.client.clone().append(request).await;
-        decode::receipt(answer.map_err(|status| self.append_error(&status))?.into_inner())
+        let answer = call!(self, append, request);
+        decode::receipt(answer.map_err(|status| self.append_error(&status))?)
     }
 
     async fn read(&self, read: Read) -> Result<Reading<FactumBatches>, ReadError> {
-        let answer = self.client.clone().read(encode::read(&read)).await;
-        let answers = answer.map_err(|status| self.read_error(&status))?.into_inner();
+        let request = encode::read(&read);
+        let answer = call!(self, read, request);
+        let answers = answer.map_err(|status| self.read_error(&status))?;
         FactumBatches::of_read(answers, self.authority.clone()).await
     }
 
     async fn subscribe(&self, subscribe: Subscribe) -> Result<FactumBatches, ReadError> {
-        let answer = self.client.clone().subscribe(encode::subscribe(&subscribe)).await;
-        let answers = answer.map_err(|status| self.read_error(&status))?.into_inner();
+        let request = encode::subscribe(&subscribe);
+        let answer = call!(self, subscribe, request);
+        let answers = answer.map_err(|status| self.read_error(&status))?;
         Ok(FactumBatches::of_subscription(answers, self.authority.clone()))
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
-        let answer = self.client.clone().head(v1::HeadRequest {}).await;
+        let answer = call!(self, head, v1::HeadRequest {});
         let answer = answer.map_err(|status| self.read_error(&status))?;
-        Ok(Position(answer.into_inner().position))
+        Ok(Position(answer.position))
     }
 
     async fn metadata(&self, stream: &StreamName) -> Result<StreamMetadata, ReadError> {
         let request = v1::MetadataRequest { stream: stream.as_str().to_owned() };
-        let answer = self.client.clone().metadata(request).await;
-        let answer = answer.map_err(|status| self.read_error(&status))?.into_inner();
+        let answer = call!(self, metadata, request);
+        let answer = answer.map_err(|status| self.read_error(&status))?;
         Ok(decode::metadata(answer.metadata.unwrap_or_default()))
     }
 
@@ -161,20 +175,20 @@ impl EventStore for FactumClient {
         expected: Option<Expected>,
     ) -> Result<Receipt, AppendError> {
         let request = encode::change(stream, change, expected);
-        let answer = self.client.clone().change(request).await;
-        decode::receipt(answer.map_err(|status| self.append_error(&status))?.into_inner())
+        let answer = call!(self, change, request);
+        decode::receipt(answer.map_err(|status| self.append_error(&status))?)
     }
 
     async fn tracked(&self, source: &str) -> Result<Option<u64>, ReadError> {
         let request = v1::TrackedRequest { source: source.to_owned() };
-        let answer = self.client.clone().tracked(request).await;
+        let answer = call!(self, tracked, request);
         let answer = answer.map_err(|status| self.read_error(&status))?;
-        Ok(answer.into_inner().position)
+        Ok(answer.position)
     }
 
     async fn statistics(&self) -> Result<Statistics, ReadError> {
-        let answer = self.client.clone().statistics(v1::StatisticsRequest {}).await;
-        let answer = answer.map_err(|status| self.read_error(&status))?.into_inner();
+        let answer = call!(self, statistics, v1::StatisticsRequest {});
+        let answer = answer.map_err(|status| self.read_error(&status))?;
         Ok(decode::statistics(answer))
     }
 }

@@ -22,7 +22,9 @@
 //! A client is one HTTP/2 connection, shared by its clones, and lives on the `tokio` runtime in
 //! which it was connected. `connect` asks the server what it can do, and so fails if there is none.
 //! From then on a lost connection is made again by the next call, which waits for it at most
-//! [`CONNECT_TIMEOUT`]; nothing is repeated behind the caller's back:
+//! [`CONNECT_TIMEOUT`]. A call that found its connection closed before it was sent is made once
+//! more; nothing else is repeated behind the caller's back, so pauses between attempts are the
+//! caller's too:
 //!
 //! - A call that found no server did nothing: `Unavailable`.
 //! - An append whose connection broke before its answer came: `Unknown`. Retry with the same ids.

@@ -110,6 +110,8 @@ async fn carry(
     let (sent, queue) = (Sent::default(), Arc::new(Mutex::new(queue)));
     let requests = Requests { queue: queue.clone(), sent: sent.clone(), next_tag: 0 };
     let end = match client.append_stream(requests).await {
+        // Nothing was taken from the queue, so nothing is unknown: it is for the next call.
+        Err(status) if connect::found_it_closed(&status) => refusal::unknown("it was closed"),
         Err(status) => refusal::append_error(&status, &authority),
         Ok(response) => {
             let mut answers = response.into_inner();

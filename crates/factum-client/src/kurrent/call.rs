@@ -1,7 +1,7 @@
 //! The calls of KurrentDB's protocol, with the headers that each carries.
 
 use super::{decode::stream_out, place::Server};
-use crate::address::Address;
+use crate::{address::Address, connect::once_more};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use factum_core::{Direction, Expected, Position, Revision, StreamName};
 use factum_proto::event_store::client::{
@@ -25,7 +25,7 @@ use factum_proto::event_store::client::{
 };
 use std::{sync::Arc, time::Duration};
 use tonic::{
-    Request, Status, Streaming,
+    Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
     transport::Channel,
 };
@@ -168,14 +168,20 @@ impl Calls {
     }
 
     pub(super) async fn read(&self, ask: Ask) -> Result<Streaming<ReadResp>, Status> {
-        let of_leader = ask.of_leader;
-        let request = self.request(ReadReq { options: Some(ask.options()) }, of_leader);
-        Ok(self.streams.clone().read(request).await?.into_inner())
+        let (of_leader, message) = (ask.of_leader, ReadReq { options: Some(ask.options()) });
+        let call = async || {
+            let request = self.request(message.clone(), of_leader);
+            self.streams.clone().read(request).await
+        };
+        once_more(call).await.map(Response::into_inner)
     }
 
     pub(super) async fn append(&self, messages: Vec<AppendReq>) -> Result<AppendResp, Status> {
-        let request = self.writing(futures_util::stream::iter(messages));
-        Ok(self.streams.clone().append(request).await?.into_inner())
+        let call = async || {
+            let request = self.writing(futures_util::stream::iter(messages.clone()));
+            self.streams.clone().append(request).await
+        };
+        once_more(call).await.map(Response::into_inner)
     }
 
     /// Where the delete stands, if the server says.
@@ -189,8 +195,9 @@ impl Calls {
             stream_identifier: Some(stream_out(stream)),
             expected_stream_revision: Some(delete_expects(expected)),
         };
-        let request = self.writing(DeleteReq { options: Some(options) });
-        match self.streams.clone().delete(request).await?.into_inner().position_option {
+        let message = DeleteReq { options: Some(options) };
+        let call = async || self.streams.clone().delete(self.writing(message.clone())).await;
+        match once_more(call).await?.into_inner().position_option {
             Some(PositionOption::Position(at)) => Ok(Some(self.server.ours(at.commit_position))),
             _ => Ok(None),
         }
@@ -207,8 +214,9 @@ impl Calls {
             stream_identifier: Some(stream_out(stream)),
             expected_stream_revision: Some(tombstone_expects(expected)),
         };
-        let request = self.writing(TombstoneReq { options: Some(options) });
-        match self.streams.clone().tombstone(request).await?.into_inner().position_option {
+        let message = TombstoneReq { options: Some(options) };
+        let call = async || self.streams.clone().tombstone(self.writing(message.clone())).await;
+        match once_more(call).await?.into_inner().position_option {
             Some(PositionOption::Position(at)) => Ok(Some(self.server.ours(at.commit_position))),
             _ => Ok(None),
         }
@@ -219,7 +227,8 @@ impl Calls {
         /// Never reached: only the first answer is waited for.
         const PERIOD_MS: u64 = 60_000;
         let message = StatsReq { use_metadata: false, refresh_time_period_in_ms: PERIOD_MS };
-        let answer = self.monitoring.clone().stats(self.request(message, false)).await?;
+        let call = async || self.monitoring.clone().stats(self.request(message, false)).await;
+        let answer = once_more(call).await?;
         Ok(answer.into_inner().message().await?.unwrap_or_default())
     }
 }

@@ -63,15 +63,14 @@ impl Seen {
     }
 
     /// The position, before something is written.
-    async fn before(&self, calls: &Calls) -> Position {
+    async fn before(&self, calls: &Calls) -> Result<Position, AppendError> {
         if self.in_doubt.swap(false, Ordering::SeqCst) {
-            match calls.head(true).await {
-                Ok(head) => self.note(head),
-                // What is written next will tell why.
-                Err(_) => self.in_doubt.store(true, Ordering::SeqCst),
-            }
+            // Also where the caller gives up waiting.
+            let doubt = Doubt(Some(self));
+            self.note(calls.head(true).await.map_err(refusal::before_append)?);
+            doubt.settle();
         }
-        Position(self.position.load(Ordering::SeqCst))
+        Ok(Position(self.position.load(Ordering::SeqCst)))
     }
 }
 
@@ -160,7 +159,7 @@ impl Calls {
 
     async fn write(&self, batch: Batch, seen: &Seen) -> Result<Receipt, AppendError> {
         let messages = batch.messages()?;
-        let before = seen.before(self).await;
+        let before = seen.before(self).await?;
         let doubt = Doubt(Some(seen));
         match self.append(messages).await {
             Ok(AppendResp { result: Some(Outcome::Success(success)) }) => {
@@ -291,7 +290,7 @@ impl Calls {
         expected: Option<Expected>,
         seen: &Seen,
     ) -> Result<Receipt, AppendError> {
-        let before = seen.before(self).await;
+        let before = seen.before(self).await?;
         let doubt = Doubt(Some(seen));
         let position = match self.delete(stream, expected).await {
             Ok(position) => position,
@@ -320,7 +319,7 @@ impl Calls {
             StreamState::Absent | StreamState::Tombstoned => Revision(0),
             StreamState::Live { last } | StreamState::Deleted { last } => Revision(last.0 + 1),
         };
-        let before = seen.before(self).await;
+        let before = seen.before(self).await?;
         let doubt = Doubt(Some(seen));
         let position = match self.tombstone(stream, expected).await {
             Ok(position) => position,
