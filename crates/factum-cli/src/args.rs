@@ -96,7 +96,7 @@ pub(crate) struct Append {
     /// When it happened, with its zone, such as 2024-05-31T12:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = crate::time::moment)]
     pub(crate) occurred_at: Option<Timestamp>,
-    /// What the stream must be like: any, none (no events yet), exists, or the revision of its last event
+    /// What the stream must be like: any, none (no event yet), exists, or its last revision
     #[arg(long, value_name = "any|none|exists|N", default_value = "any")]
     pub(crate) expect: Expect,
     /// The event's id: a retry with the same id is not written twice [default: a random one]

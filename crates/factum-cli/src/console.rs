@@ -101,7 +101,7 @@ pub(crate) fn progress(what: &'static str, length: Option<u64>, is_bytes: bool) 
     let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
     let count = if is_bytes { "{bytes}/{total_bytes}" } else { "{human_pos}/{human_len}" };
     let template = match length {
-        Some(_) => format!("{{msg:>9}} {{bar:30}} {count}  {{eta}}"),
+        Some(_) => format!("{{msg:>9}} [{{bar:30}}] {count}  {{eta}}"),
         None => "{msg:>9} {human_pos}  {elapsed}".to_owned(),
     };
     let style = ProgressStyle::with_template(&template);

@@ -3,10 +3,12 @@
 //! 1. `plan`: read the whole file; every record gets a stream, a type, a time and an id, or is
 //!    refused before anything is written. The events are put in order of time.
 //! 2. `present`: which of the ids are in the store already.
-//! 3. `send`: append the rest in that order, under numbered expectations, so that nothing is written
-//!    twice: not when the command is run again, not after a crash, not beside another import.
+//! 3. `send`: append the rest in that order, under numbered expectations, so that nothing is
+//!    written twice: not when the command is run again, not after a crash, not beside another
+//!    import.
 //!
-//! The events of a file are held in memory, as ordering needs all of them: see [`plan::HELD_BYTES_MAX`].
+//! The events of a file are held in memory, as ordering needs all of them: see
+//! [`plan::HELD_BYTES_MAX`].
 
 mod columns;
 mod plan;

@@ -58,7 +58,11 @@ pub async fn open(url: &str) -> Result<AnyStore, OpenError> {
         "memory" => Ok(AnyStore::new(MemoryStore::new())),
         "file" => embedded(folder(url)?),
         "factum" => factum(url).await,
-        "kurrentdb" | "kurrentdb+discover" | "esdb" | "esdb+discover" => kurrent(url).await,
+        // What of these schemes is understood, the client says.
+        "kurrentdb" | "kurrent" | "kdb" | "esdb" => kurrent(url).await,
+        "kurrentdb+discover" | "kurrent+discover" | "kdb+discover" | "esdb+discover" => {
+            kurrent(url).await
+        }
         _ => Err(unknown()),
     }
 }
@@ -94,6 +98,12 @@ async fn factum(_url: &str) -> Result<AnyStore, OpenError> {
     Err(OpenError::NotBuiltIn { scheme: "factum://", feature: "client" })
 }
 
+#[cfg(feature = "client")]
+async fn kurrent(url: &str) -> Result<AnyStore, OpenError> {
+    Ok(AnyStore::new(factum_client::KurrentClient::connect(url).await?))
+}
+
+#[cfg(not(feature = "client"))]
 async fn kurrent(_url: &str) -> Result<AnyStore, OpenError> {
     Err(OpenError::NotBuiltIn { scheme: "kurrentdb://", feature: "client" })
 }

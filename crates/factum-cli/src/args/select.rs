@@ -18,7 +18,7 @@ pub(crate) struct Selection {
     /// Only events with this tag; may be given again: all of them
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<Tag>,
-    /// Only streams of this category, the part before the first `-`; may be given again: one of them
+    /// Only streams of this category (the part before the first `-`); may be given again
     #[arg(long = "category", value_name = "CATEGORY", conflicts_with = "stream")]
     pub(crate) categories: Vec<String>,
 }

@@ -1,4 +1,5 @@
-//! Which columns make an event's stream, type, time and id: as the user says, or as the format does.
+//! Which columns make an event's stream, type, time and id: as the user says, or as the format
+//! does.
 
 use crate::{
     args,

@@ -1,7 +1,8 @@
 //! What of a file is in the store already.
 //!
 //! An event counts as there if a read of its stream shows it, or if it is hidden by `$maxCount` or
-//! `$maxAge` only. What was deleted or truncated (`$tb`) does not: importing it again brings it back.
+//! `$maxAge` only. What was deleted or truncated (`$tb`) does not: importing it again brings it
+//! back.
 
 use super::plan::Plan;
 use crate::{

@@ -1,8 +1,8 @@
 //! Appending what is not there yet: in order, in batches, each under numbered expectations.
 //!
-//! A batch is one append, all or nothing. Every stream it writes is expected at the revision that was
-//! last seen, so a batch that was written before its answer was lost is answered as the first time,
-//! and one that somebody else got in front of is judged anew.
+//! A batch is one append, all or nothing. Every stream it writes is expected at the revision that
+//! was last seen, so a batch that was written before its answer was lost is answered as the first
+//! time, and one that somebody else got in front of is judged anew.
 
 use super::present::{Known, known};
 use crate::{

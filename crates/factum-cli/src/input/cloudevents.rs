@@ -152,7 +152,10 @@ mod tests {
         records.each.map(|record| record.map_err(|fault| fault.to_string())).collect()
     }
 
-    const EVENT: &str = r#"{"specversion":"1.0","id":"7","source":"/shop","type":"order.placed","subject":"order-1","time":"2024-01-01T00:00:00Z","tenant":"a","data":{"total": 1.10}}"#;
+    const EVENT: &str = concat!(
+        r#"{"specversion":"1.0","id":"7","source":"/shop","type":"order.placed","#,
+        r#""subject":"order-1","time":"2024-01-01T00:00:00Z","tenant":"a","data":{"total": 1.10}}"#
+    );
 
     #[test]
     fn lines_and_an_array_are_the_same_events() {

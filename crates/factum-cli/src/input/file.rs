@@ -1,8 +1,8 @@
 //! The door to files: opened, unpacked if they are gzip, counted for the progress bar.
 //!
 //! gzip is known by its first bytes, not by the file's name; several members in one file are one
-//! text. A gzip that is cut off is an error, never a shorter file. A record that never ends does not
-//! fill the memory: see [`Meter`].
+//! text. A gzip that is cut off is an error, never a shorter file. A record that never ends does
+//! not fill the memory: see [`Meter`].
 
 use super::InputError;
 use flate2::bufread::MultiGzDecoder;

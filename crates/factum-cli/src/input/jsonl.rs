@@ -1,8 +1,8 @@
 //! JSON lines: an object a line.
 //!
 //! Plain objects become the data of their events as they are. Lines as `factum export` and `--json`
-//! write them ([`crate::event_json`] is the other side) give back the events that they were: stream,
-//! type, id, data, metadata, tags, *occurred at*.
+//! write them ([`crate::event_json`] is the other side) give back the events that they were:
+//! stream, type, id, data, metadata, tags, *occurred at*.
 
 use super::{
     Fault, Fields, InputError, Place, Record, Records,
@@ -182,7 +182,12 @@ mod tests {
 
     #[test]
     fn an_exported_line_is_the_event_that_it_was() {
-        let line = r#"{"stream":"a-1","revision":0,"position":1,"id":"00000000-0000-0000-0000-000000000001","type":"t","data":{"x":1.0},"metadata":null,"tags":["k:v"],"recordedAt":"2024-01-01T00:00:00Z","occurredAt":"2023-01-01T00:00:00Z"}"#;
+        let line = concat!(
+            r#"{"stream":"a-1","revision":0,"position":1,"#,
+            r#""id":"00000000-0000-0000-0000-000000000001","type":"t","data":{"x":1.0},"#,
+            r#""metadata":null,"tags":["k:v"],"recordedAt":"2024-01-01T00:00:00Z","#,
+            r#""occurredAt":"2023-01-01T00:00:00Z"}"#
+        );
         let records = read(line, true);
         let record = records[0].as_ref().unwrap();
         assert_eq!((&record.data[..], &record.metadata[..]), (&br#"{"x":1.0}"#[..], &b""[..]));

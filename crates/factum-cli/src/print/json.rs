@@ -1,10 +1,10 @@
 //! An event as a JSON object on one line. [`crate::input`] reads these lines back: what is written
 //! here and imported there is the same event.
 //!
-//! The keys, in this order: `stream, revision, position, id, type, data, metadata, tags, recordedAt,
-//! occurredAt`. Data and metadata are JSON inside the object. Data that is not JSON stands in base64
-//! under `dataBase64` in the place of `data`; metadata that is not, under `metadataBase64`. No
-//! metadata is `null`.
+//! The keys, in this order: `stream, revision, position, id, type, data, metadata, tags,
+//! recordedAt, occurredAt`. Data and metadata are JSON inside the object. Data that is not JSON
+//! stands in base64 under `dataBase64` in the place of `data`; metadata that is not, under
+//! `metadataBase64`. No metadata is `null`.
 
 use crate::{json::one_line, time::rfc3339};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -136,7 +136,12 @@ pub(super) mod tests {
             .with_occurred_at(Timestamp(0));
         assert_eq!(
             line(&recorded(event)),
-            r#"{"stream":"order-1","revision":0,"position":1,"id":"00000000-0000-0000-0000-000000000001","type":"order.placed","data":{"a":1.10},"metadata":{"by":"me"},"tags":["k:v"],"recordedAt":"1970-01-01T00:00:01Z","occurredAt":"1970-01-01T00:00:00Z"}"#
+            concat!(
+                r#"{"stream":"order-1","revision":0,"position":1,"#,
+                r#""id":"00000000-0000-0000-0000-000000000001","type":"order.placed","#,
+                r#""data":{"a":1.10},"metadata":{"by":"me"},"tags":["k:v"],"#,
+                r#""recordedAt":"1970-01-01T00:00:01Z","occurredAt":"1970-01-01T00:00:00Z"}"#
+            )
         );
     }
 

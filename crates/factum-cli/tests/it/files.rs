@@ -2,6 +2,29 @@
 
 use super::support::Place;
 
+#[test]
+fn a_damaged_store_is_read_and_not_written() {
+    let place = Place::new();
+    (0..3).for_each(|n| place.append("a-1", "t", &format!("{{\"n\":{n}}}")));
+    let log = place.path("data/00000000000000000001.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"{\"n\":1}").unwrap();
+    bytes[at + 5] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    let says = ["00000000000000000001.log", "offset"];
+    place.run(&["append", "a-1", "--type", "t"]).fails(7, &says);
+    place.run(&["read", "a-1"]).fails(7, &says);
+    let healthy = place.run(&["read", "a-1", "--limit", "1"]).ok();
+    assert!(healthy.contains("{\"n\":0}"), "{healthy}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let place = Place::new();
+    place.write("file", "");
+    place.run(&["--at", "file:./file/data", "append", "a", "--type", "t"]).fails(7, &["file/data"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_that_may_not_be_written_is_named() {

@@ -166,6 +166,34 @@ fn hand_written_events_need_no_more_than_a_stream_and_a_type() {
 }
 
 #[test]
+fn over_kurrentdbs_protocol_each_event_enters_once_too() {
+    let mut place = Place::new();
+    let server = place.serve();
+    let own = std::mem::replace(&mut place.at, kurrent(&server));
+    place.write(
+        "log.csv",
+        "id,at,n\n1,2024-01-01T00:00:00Z,a\n2,2024-01-02T00:00:00Z,b\n1,2024-01-03T00:00:00Z,c\n\
+         1,2024-01-03T00:00:00Z,c\n",
+    );
+    let args = [&["log.csv"][..], &AS].concat();
+    import(&place, &args, "4 new, 0 already there");
+    import(&place, &args, "0 new, 4 already there");
+    place.run(&["read", "a-1", "--as-of", "1"]).fails(7, &["as of the past"]);
+    let facts = |place: &Place| {
+        let events = place.events(&["a-1"]);
+        ["id", "revision", "type", "data", "occurredAt"].map(|key| member(&events, key))
+    };
+    let told = facts(&place);
+    place.at = own;
+    import(&place, &args, "0 new, 4 already there");
+    assert_eq!(facts(&place), told, "both protocols tell the same");
+}
+
+fn kurrent(server: &super::support::Server) -> String {
+    format!("kurrentdb://{}?tls=false", server.authority())
+}
+
+#[test]
 fn two_imports_at_once_add_nothing_twice() {
     let mut place = Place::new();
     let _server = place.serve();

@@ -10,9 +10,8 @@ fn read(xml: &str) -> Vec<Result<Record, String>> {
 }
 
 fn log(inside: &str) -> String {
-    format!(
-        "<?xml version=\"1.0\"?>\n<!-- a log -->\n<log xes.version=\"1849-2016\">\n{inside}\n</log>\n"
-    )
+    let head = "<?xml version=\"1.0\"?>\n<!-- a log -->\n<log xes.version=\"1849-2016\">";
+    format!("{head}\n{inside}\n</log>\n")
 }
 
 fn data(xml: &str) -> String {
@@ -71,7 +70,10 @@ fn lists_containers_and_nested_attributes_keep_everything() {
         <list key="old"><int key="a" value="1"/></list>
         <container key="c"><int key="a" value="1"/></container>
         <string key="s" value="x"><int key="inner" value="1"/></string></event>"#);
-    let expected = r#"{"l":[{"a":"1"},{"a":"2"}],"old":[{"a":1}],"c":[{"a":1}],"s":{"value":"x","children":{"inner":1}}}"#;
+    let expected = concat!(
+        r#"{"l":[{"a":"1"},{"a":"2"}],"old":[{"a":1}],"c":[{"a":1}],"#,
+        r#""s":{"value":"x","children":{"inner":1}}}"#
+    );
     assert_eq!(data(&xml), expected);
 }
 
