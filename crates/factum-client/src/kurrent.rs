@@ -21,6 +21,8 @@ mod look;
 mod place;
 mod read;
 mod refusal;
+#[cfg(test)]
+mod stand_in;
 mod write;
 
 pub use batches::KurrentBatches;
@@ -59,6 +61,8 @@ const INSTEAD: &str = "is it a server, and is this its HTTP port, with `tls=fals
 /// - **Queries** are exact. The server selects by prefixes of streams or types where every item
 ///   names streams (a category, a prefix), or every item names types; the rest is left out here.
 ///   Any other query, as one by tags alone, has the whole store sent and looked through.
+/// - **Checkpoints** of a subscription come with its events, and where it has caught up; while
+///   others' events come a KurrentDB tells one for every 32 that it has looked at.
 /// - **Receipts** say `replayed` where that is certain: the position was known to this client
 ///   before. Of a retry whose first attempt another client made in the meantime, it may be missed.
 /// - **Recorded times** come in units of 100 ns; a tombstone's revision is read as the greatest.
@@ -105,12 +109,19 @@ impl KurrentClient {
             |status: Status| ConnectError::first_call(&address, PROTOCOL, INSTEAD, &status);
         let version = call::version(&address, &channel).await.map_err(failed)?;
         let (server, capabilities) = identify(&channel, &version).await.map_err(failed)?;
-        let calls = Calls::new(&address, channel, server);
-        let seen = Seen::default();
+        Self::new(&address, Calls::new(&address, channel, server), capabilities).await
+    }
+
+    async fn new(
+        address: &Address,
+        calls: Calls,
+        capabilities: Capabilities,
+    ) -> Result<Self, ConnectError> {
         let head = calls.head(false).await.map_err(|error| ConnectError::Refused {
             authority: address.authority(),
             why: error.to_string(),
         })?;
+        let seen = Seen::default();
         seen.note(head);
         Ok(Self { calls, seen: Arc::new(seen), capabilities: Arc::new(capabilities) })
     }

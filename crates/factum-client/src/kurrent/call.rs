@@ -1,6 +1,6 @@
 //! The calls of KurrentDB's protocol, with the headers that each carries.
 
-use super::{decode::stream_out, place::Server};
+use super::{decode::stream_out, filter::WINDOW_EVENTS, place::Server};
 use crate::{address::Address, connect::once_more};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use factum_core::{Direction, Expected, Position, Revision, StreamName};
@@ -46,6 +46,8 @@ pub(super) struct Calls {
     streams: StreamsClient<Channel>,
     monitoring: MonitoringClient<Channel>,
     pub(super) server: Server,
+    /// Of filters: after so many events a subscription tells how far it has looked.
+    pub(super) window_events: u32,
     /// Host and port.
     pub(super) authority: Arc<str>,
     headers: Vec<(&'static str, MetadataValue<Ascii>)>,
@@ -142,6 +144,11 @@ impl Calls {
             streams: streams.max_decoding_message_size(MESSAGE_BYTES_MAX),
             monitoring: MonitoringClient::new(channel),
             server,
+            window_events: match server {
+                // It looks up what a filter selects, whatever the window.
+                Server::Factum => 1,
+                Server::Kurrent => WINDOW_EVENTS,
+            },
             authority: address.authority().into(),
             headers: headers(address),
             deadline: address.default_deadline,

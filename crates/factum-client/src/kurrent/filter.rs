@@ -14,7 +14,8 @@ use factum_proto::event_store::client::{
 };
 use std::sync::Arc;
 
-/// How many events a KurrentDB looks at before it tells how far it is, as its own clients ask it.
+/// How many events a KurrentDB looks at in one go, and before it tells how far it is: as its own
+/// clients ask it. Fewer would make it slow.
 pub(super) const WINDOW_EVENTS: u32 = 32;
 
 /// The filter that is sent with a query.

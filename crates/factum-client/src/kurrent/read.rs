@@ -7,7 +7,7 @@ use super::{
     KurrentBatches,
     batches::{Mode, Source, Then, Until, Wanted},
     call::{Ask, Calls, all_from, stream_from},
-    filter::{self, WINDOW_EVENTS},
+    filter,
     place::Server,
     refusal::exception,
 };
@@ -115,7 +115,7 @@ impl Calls {
             direction: once.direction,
             // What is cut off or left out here does not count there.
             count: Some(if *query == Query::All { once.limit } else { u64::MAX }),
-            filter: filter::filter(query, WINDOW_EVENTS),
+            filter: filter::filter(query, self.window_events),
             of_leader: once.of_leader,
             ..Ask::of(all_from(from))
         })
@@ -212,7 +212,7 @@ impl Calls {
         wanted: Wanted,
         query: &Query,
     ) -> KurrentBatches {
-        let filter = filter::filter(query, WINDOW_EVENTS);
+        let filter = filter::filter(query, self.window_events);
         let last = Ask { filter, ..Ask::last(all_from(AllOption::End(Empty {})), false) };
         KurrentBatches::new(self.clone(), sources, wanted, Mode::Follow { last })
     }
@@ -222,17 +222,8 @@ impl Calls {
         let after = Some(after).filter(|after| *after > Position::START);
         let from = after.and_then(|after| self.server.theirs(after));
         let from = from.map_or(AllOption::Start(Empty {}), AllOption::Position);
-        let filter = filter::filter(query, self.window_events());
+        let filter = filter::filter(query, self.window_events);
         Ask { filter, count: None, ..Ask::of(all_from(from)) }
-    }
-
-    /// A Factum server looks up what a filter selects, whatever the window: there it only says how
-    /// often the checkpoint is told.
-    fn window_events(&self) -> u32 {
-        match self.server {
-            Server::Factum => 1,
-            Server::Kurrent => WINDOW_EVENTS,
-        }
     }
 }
 

@@ -72,6 +72,11 @@ fn not_leader(status: &Status) -> String {
     format!("this node is not the leader: connect to {host}:{port}")
 }
 
+/// Said with a code that says nothing, in the words of several releases.
+fn is_invalid_position(status: &Status) -> bool {
+    ["InvalidPosition", "invalid position"].iter().any(|words| status.message().contains(words))
+}
+
 /// Why a read was not answered, or not to its end.
 pub(super) fn read_error(status: &Status, authority: &str) -> ReadError {
     match (exception(status), status.code()) {
@@ -79,6 +84,9 @@ pub(super) fn read_error(status: &Status, authority: &str) -> ReadError {
             ReadError::Unavailable { why: no_server(authority, status).into() }
         }
         (Some("not-leader"), _) => ReadError::Unavailable { why: not_leader(status).into() },
+        _ if is_invalid_position(status) => ReadError::Unsupported {
+            what: "start a read by position elsewhere than at an event: KurrentDB cannot".into(),
+        },
         (_, Code::Unavailable) if status.message() == TOO_BUSY => ReadError::Overloaded,
         (_, Code::ResourceExhausted) => ReadError::Overloaded,
         (_, Code::DataLoss) => ReadError::Damaged { what: explain(status).into() },
@@ -176,6 +184,12 @@ mod tests {
         assert_eq!(read(Code::Unavailable, TOO_BUSY), ReadError::Overloaded);
         assert_eq!(read(Code::DataLoss, "x"), ReadError::Damaged { what: "x".into() });
         assert!(matches!(read(Code::Internal, "x"), ReadError::Unavailable { .. }));
+        for words in [
+            "Unexpected FilteredReadAllResult: InvalidPosition",
+            "Trying to read from an invalid position.",
+        ] {
+            assert!(matches!(read(Code::Unknown, words), ReadError::Unsupported { .. }));
+        }
         assert!(matches!(read(Code::InvalidArgument, "x"), ReadError::Unsupported { .. }));
     }
 
