@@ -16,11 +16,11 @@ use std::{
     thread::{self, Thread},
 };
 
-/// Opens the store that a URL names, as [`crate::open`] does.
+/// Opens the store that a URL names, as [`crate::open()`] does.
 ///
 /// # Errors
 ///
-/// As [`crate::open`].
+/// As [`crate::open()`].
 pub fn open(url: &str) -> Result<Store, OpenError> {
     let home = Home::new();
     let store = home.block_on(crate::open(url))?;

@@ -1,5 +1,5 @@
 //! Factum: an event-native platform. This crate is the one to add: the words of `factum-core`, and
-//! [`open`], which finds the store that a URL names.
+//! [`open()`], which finds the store that a URL names.
 //!
 //! | URL | store | feature |
 //! |---|---|---|
@@ -29,7 +29,7 @@
 //! }
 //! ```
 //!
-//! The same without blocking: [`open`] gives an [`AnyStore`], whose methods are those of
+//! The same without blocking: [`open()`] gives an [`AnyStore`], whose methods are those of
 //! [`EventStore`].
 
 pub mod blocking;

@@ -6,7 +6,7 @@ use super::{
     send::{Sender, Sent},
 };
 use factum::{
-    AnyStore, Append, AppendError, Capabilities, Change, EventData, EventStore, EventType,
+    AnyStore, Append, AppendError, Capabilities, Change, Check, EventData, EventStore, EventType,
     Expected, MemoryStore, Position, Read, ReadError, Reading, Receipt, RecordedEvent, Statistics,
     StreamMetadata, StreamName, Subscribe, Uuid, store::DynBatches,
 };
@@ -53,6 +53,15 @@ impl EventStore for Troubled {
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
+        for (stream, _) in &append.events {
+            let is_numbered = |check: &Check| match check {
+                Check::Stream { stream: checked, expected } => {
+                    checked == stream && *expected != Expected::Exists
+                }
+                Check::NoMatch { .. } => false,
+            };
+            assert!(append.checks.iter().any(is_numbered), "{stream} has no number");
+        }
         if !self.appends.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
             return self.inner.append(append).await;
         }

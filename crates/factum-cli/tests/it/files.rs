@@ -14,7 +14,7 @@ fn a_damaged_store_is_read_and_not_written() {
     let says = ["00000000000000000001.log", "offset"];
     place.run(&["append", "a-1", "--type", "t"]).fails(7, &says);
     place.run(&["read", "a-1"]).fails(7, &says);
-    let healthy = place.run(&["read", "a-1", "--limit", "1"]).ok();
+    let healthy = place.run(&["read", "--all", "--limit", "1"]).ok();
     assert!(healthy.contains("{\"n\":0}"), "{healthy}");
 }
 
