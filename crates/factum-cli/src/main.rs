@@ -9,7 +9,7 @@
 //! | [`command`] | what each command does |
 //! | [`input`], [`template`], [`time`] | files of events: read, and understood |
 //! | [`import`], [`identity`] | from a file into a store, each event once |
-//! | [`print`], [`console`] | events and errors, for people and for programs |
+//! | [`mod@print`], [`console`] | events and errors, for people and for programs |
 //! | [`failure`] | exit codes |
 
 mod args;

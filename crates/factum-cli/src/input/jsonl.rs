@@ -1,7 +1,7 @@
 //! JSON lines: an object a line.
 //!
 //! Plain objects become the data of their events as they are. Lines as `factum export` and `--json`
-//! write them ([`crate::event_json`] is the other side) give back the events that they were:
+//! write them (`print::json` is the other side) give back the events that they were:
 //! stream, type, id, data, metadata, tags, *occurred at*.
 
 use super::{

@@ -34,9 +34,8 @@ fn a_folder_that_may_not_be_written_is_named() {
     std::fs::create_dir(&dir).unwrap();
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o555)).unwrap();
     if std::fs::write(dir.join("probe"), "").is_ok() {
-        println!(
-            "SKIPPED: a_folder_that_may_not_be_written_is_named: this user may write anywhere"
-        );
+        let name = "a_folder_that_may_not_be_written_is_named";
+        super::support::skipped(name, "this user may write anywhere");
         return;
     }
     place

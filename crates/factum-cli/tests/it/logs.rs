@@ -1,6 +1,6 @@
 //! The real event logs, and what is in them: counted by plain scans, not by our readers.
 
-use super::support::root;
+use super::support::{root, skipped};
 use flate2::read::MultiGzDecoder;
 use std::{collections::BTreeMap, fs::File, io::Read, path::PathBuf};
 
@@ -24,7 +24,7 @@ impl Logs {
         if logs.fines.is_file() && logs.helpdesk.is_file() {
             return Some(logs);
         }
-        println!("SKIPPED: {test}: ../shared/data is not there");
+        skipped(test, "../shared/data is not there");
         None
     }
 

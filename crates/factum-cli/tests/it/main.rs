@@ -1,7 +1,6 @@
 //! The real binary, as a user runs it: every command, every kind of error, and the main job on real
 //! event logs. One module a behaviour.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod bad_input;
 mod commands;

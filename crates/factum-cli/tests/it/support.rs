@@ -221,3 +221,14 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
+
+/// Says that a test was skipped, and why: aloud, and in the file that `cargo xtask test` counts.
+#[allow(clippy::print_stderr, reason = "what a test says to whoever runs it")]
+pub(crate) fn skipped(test: &str, why: &str) {
+    eprintln!("SKIPPED: {test}: {why}");
+    let Some(path) = std::env::var_os("FACTUM_SKIPS") else {
+        return;
+    };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    file.unwrap().write_all(format!("{test}: {why}\n").as_bytes()).unwrap();
+}
