@@ -23,7 +23,7 @@ use crate::{
     input::{self, Format, InputError, Options, Records},
 };
 use plan::Plan;
-use std::io::Write;
+use std::{io::Write, sync::atomic::Ordering};
 
 /// Imports a file.
 pub(crate) async fn import(url: &str, args: &args::Import, out: &mut Out) -> Outcome {
@@ -43,14 +43,12 @@ pub(crate) async fn import(url: &str, args: &args::Import, out: &mut Out) -> Out
 fn read(args: &args::Import) -> Outcome<Plan> {
     let options = options(args)?;
     let failed = |error: InputError| failure(args, error);
-    let opened = input::open(&args.file).map_err(failed)?;
-    let bar = console::progress("reading", opened.length, true);
-    let progress = opened.progress.clone();
-    let Records { header, each } = input::records(opened.bytes, &options).map_err(failed)?;
-    let each =
-        each.inspect(|_| bar.set_position(progress.load(std::sync::atomic::Ordering::Relaxed)));
+    let input::Opened { bytes, length, progress } = input::open(&args.file).map_err(failed)?;
+    let Records { header, each } = input::records(bytes, &options).map_err(failed)?;
     let columns = columns::Columns::new(args, &options)?;
     let planner = plan::Planner::new(args, &columns, header)?;
+    let bar = console::progress("reading", length, true);
+    let each = each.inspect(|_| bar.set_position(progress.load(Ordering::Relaxed)));
     let planned = planner.plan(each, |text| bar.suspend(|| warning(text)));
     bar.finish_and_clear();
     planned

@@ -12,7 +12,7 @@ mod record;
 mod xes;
 
 pub(crate) use cloudevents::extension;
-pub(crate) use file::open;
+pub(crate) use file::{Opened, open};
 pub(crate) use record::{Fault, Fields, InputError, Place, Record};
 pub(crate) use xes::TIME;
 

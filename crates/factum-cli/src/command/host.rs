@@ -122,7 +122,8 @@ impl Host {
         let local = reachable(self.local);
         let (bold, cyan, dim) = (out.look.style(BOLD), out.look.style(CYAN), out.look.style(DIM));
         let url = self.url();
-        let at = if url == args::DEFAULT_URL { String::new() } else { format!(" --at {url}") };
+        let default = std::env::var("FACTUM_URL").unwrap_or_else(|_| args::DEFAULT_URL.to_owned());
+        let at = if url == default { String::new() } else { format!(" --at {url}") };
         let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
         let what = if self.local == LISTEN { String::new() } else { format!(" ({url})") };
         writeln!(out, "{bold}Factum {}{bold:#} is running{what}", env!("CARGO_PKG_VERSION"))?;

@@ -35,9 +35,7 @@ struct Column {
 
 fn columns(header: &ByteRecord, options: &Options) -> Result<Vec<Column>, InputError> {
     let mut columns: Vec<Column> = Vec::with_capacity(header.len());
-    for (index, cell) in header.iter().enumerate() {
-        // Spreadsheets put a byte order mark before the first name.
-        let cell = cell.strip_prefix(b"\xef\xbb\xbf").filter(|_| index == 0).unwrap_or(cell);
+    for cell in header {
         let name = std::str::from_utf8(cell).map_err(|_| not_utf8("line 1".to_owned()))?;
         if columns.iter().any(|column| &*column.name == name) {
             return Err(InputError::TwiceInHeader { name: name.to_owned() });
@@ -182,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_another_delimiter_and_crlf_are_understood() {
-        let file = "\u{feff}a;b\r\n1;2\r\n";
+    fn another_delimiter_and_crlf_are_understood() {
+        let file = "a;b\r\n1;2\r\n";
         let rows = read(file, &options(b';', &[])).unwrap();
         let row = rows[0].as_ref().unwrap();
         assert_eq!(row.fields.get("a"), Some("1"));

@@ -51,16 +51,24 @@ pub(crate) fn open(path: &Path) -> Result<Opened, InputError> {
     Ok(Opened { bytes, length, progress })
 }
 
-/// Unpacks what begins like a gzip, and takes everything else as it is.
+/// Unpacks what begins like a gzip, and takes everything else as it is, without a byte order mark.
 pub(super) fn unpacked(raw: impl Read + 'static) -> Result<Bytes, InputError> {
     let mut raw = BufReader::with_capacity(BUFFER_BYTES, raw);
-    let begins = raw.fill_buf().map_err(InputError::Read)?;
-    if !begins.starts_with(&[0x1f, 0x8b]) {
-        return Ok(Box::new(raw));
+    let is_gzip = raw.fill_buf().map_err(InputError::Read)?.starts_with(&[0x1f, 0x8b]);
+    let mut bytes: Bytes = if is_gzip {
+        let unpacked = Unpacked(MultiGzDecoder::new(raw));
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked))
+    } else {
+        Box::new(raw)
+    };
+    // Spreadsheets write one.
+    if bytes.fill_buf().map_err(InputError::Read)?.starts_with(BYTE_ORDER_MARK) {
+        bytes.consume(BYTE_ORDER_MARK.len());
     }
-    let unpacked = Unpacked(MultiGzDecoder::new(raw));
-    Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)))
+    Ok(bytes)
 }
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -191,6 +199,8 @@ mod tests {
         members.extend(gzip("second\n"));
         assert_eq!(text(members).unwrap(), "first\nsecond\n");
         assert_eq!(text(b"plain".to_vec()).unwrap(), "plain");
+        assert_eq!(text("\u{feff}marked".into()).unwrap(), "marked");
+        assert_eq!(text(gzip("\u{feff}marked")).unwrap(), "marked");
         assert_eq!(text(Vec::new()).unwrap(), "");
     }
 

@@ -31,18 +31,17 @@ fn dev_says_where_it_is_and_what_to_try_and_ends_politely() {
 fn what_dev_says_to_try_works_as_it_stands() {
     let mut place = Place::new();
     let server = place.serve();
-    let (_, said) = {
-        let mut shell = std::process::Command::new("sh");
-        let line = format!(
-            "{} append order-1 --type order.placed --data '{{\"total\": 12}}' --at {}",
-            env!("CARGO_BIN_EXE_factum"),
-            server.url
-        );
-        assert!(shell.args(["-c", &line]).status().unwrap().success());
-        server.stop("INT")
-    };
-    let tried = format!("{} append order-1", env!("CARGO_BIN_EXE_factum"));
-    assert!(said.contains(&tried), "{tried} is not in {said}");
+    let said = server.banner.clone();
+    let tries = said.lines().filter(|line| line.contains(" order-1"));
+    let outputs: Vec<String> = tries
+        .map(|line| {
+            let ran = std::process::Command::new("sh").args(["-c", line.trim()]).output().unwrap();
+            assert!(ran.status.success(), "{line}: {ran:?}");
+            String::from_utf8(ran.stdout).unwrap()
+        })
+        .collect();
+    assert!(outputs[0].starts_with("order-1@0  position 1  id "), "{said}{outputs:?}");
+    assert!(outputs[1].contains("order-1@0  order.placed  {\"total\":12}"), "{said}{outputs:?}");
 }
 
 #[test]

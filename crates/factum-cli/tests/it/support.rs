@@ -115,7 +115,7 @@ impl Place {
     /// Starts a store in the folder `data` here; its URL becomes that of the place.
     pub(crate) fn serve(&mut self) -> Server {
         let mut command = self.command(&["dev", "--data", "data", "--listen", "127.0.0.1:0"]);
-        let server = Server::start(&mut command, "is running");
+        let server = Server::start(&mut command, "Ctrl-C stops");
         self.at.clone_from(&server.url);
         server
     }
@@ -137,6 +137,8 @@ pub(crate) struct Server {
     child: Child,
     out: Option<JoinHandle<String>>,
     pub(crate) url: String,
+    /// What it said at first.
+    pub(crate) banner: String,
 }
 
 impl Server {
@@ -157,8 +159,9 @@ impl Server {
             url = url.or(found.map(str::to_owned).find(|word| word.starts_with("factum://")));
             text.push_str(&line);
         }
+        let banner = text.clone();
         let rest = thread::spawn(move || drained(out, text));
-        Self { child, out: Some(rest), url: url.unwrap() }
+        Self { child, out: Some(rest), url: url.unwrap(), banner }
     }
 
     /// `HOST:PORT`.
