@@ -67,19 +67,19 @@ impl<'a> Planner<'a> {
     ) -> Outcome<Self> {
         let file = args.file.clone();
         let known = header.as_ref().map(|header| header.names().join("`, `"));
-        let needed = |template: &'a Option<Template>, option: &str, example: &str| {
+        let needed = |template: &'a Option<Template>, what: &str, example: &str| {
             template.as_ref().ok_or_else(|| {
                 let columns = known.as_ref().map_or(String::new(), |known| {
                     format!("; the columns of this file are `{known}`")
                 });
-                Failure::usage(format!("{option} is missing: it says what an event's {example}"))
+                Failure::usage(format!("--{what} is missing: it says what an event's {what} is"))
                     .help(format_args!(
-                        "give it with columns in braces, such as {option} 'order-{{id}}'{columns}"
+                        "give it with columns in braces, such as {example}{columns}"
                     ))
             })
         };
-        let stream = needed(&columns.stream, "--stream", "stream is")?;
-        let event_type = needed(&columns.event_type, "--type", "type is")?;
+        let stream = needed(&columns.stream, "stream", "--stream 'order-{order_id}'")?;
+        let event_type = needed(&columns.event_type, "type", "--type 'order.{action}'")?;
         let zone = args.time_zone.as_deref().map(time::zone).transpose().map_err(Failure::usage)?;
         let planner = Self {
             file,
