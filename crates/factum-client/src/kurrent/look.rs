@@ -83,14 +83,27 @@ impl Calls {
         stream: &StreamName,
         of_leader: bool,
     ) -> Result<StreamState, ReadError> {
-        match self.end(stream, of_leader).await? {
-            End::Live(_, last) => Ok(StreamState::Live { last }),
-            End::Tombstoned => Ok(StreamState::Tombstoned),
-            End::NotFound if self.metadata(stream, of_leader).await?.is_deleted() => {
-                self.state_of_deleted(stream).await
+        Ok(self.state_and_last(stream, of_leader).await?.0)
+    }
+
+    /// What a stream is, and the position of the last event that it shows.
+    pub(super) async fn state_and_last(
+        &self,
+        stream: &StreamName,
+        of_leader: bool,
+    ) -> Result<(StreamState, Position), ReadError> {
+        let state = match self.end(stream, of_leader).await? {
+            End::Live(event, last) => {
+                let position = event.map(|event| self.server.ours(event.commit_position));
+                return Ok((StreamState::Live { last }, position.unwrap_or_default()));
             }
-            End::NotFound => Ok(StreamState::Absent),
-        }
+            End::Tombstoned => StreamState::Tombstoned,
+            End::NotFound if self.metadata(stream, of_leader).await?.is_deleted() => {
+                self.state_of_deleted(stream).await?
+            }
+            End::NotFound => StreamState::Absent,
+        };
+        Ok((state, Position::START))
     }
 
     /// No read tells the last revision of a deleted stream. The refusal of a delete does: one that

@@ -57,7 +57,10 @@ impl Calls {
         once: Once,
     ) -> Result<Reading<KurrentBatches>, ReadError> {
         let head = self.head(once.of_leader);
-        let (head, state) = try_join(head, self.state(stream, once.of_leader)).await?;
+        let state = self.state_and_last(stream, once.of_leader);
+        let (head, (state, position)) = try_join(head, state).await?;
+        // The one was read while the other was: what is shown is never past the head.
+        let head = head.max(position);
         let last = match state {
             StreamState::Live { last } => last,
             _ => Revision(0),

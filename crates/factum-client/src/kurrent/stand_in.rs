@@ -1,5 +1,5 @@
-//! The conformance suite, with a Factum server in the place of a KurrentDB: the client does not know
-//! better, so that what it does for a KurrentDB only is tried too.
+//! The conformance suite, with a Factum server in the place of a KurrentDB: the client does not
+//! know better, so that what it does for a KurrentDB only is tried too.
 //!
 //! Apart from the integration tests, which cannot make a client that is mistaken.
 
