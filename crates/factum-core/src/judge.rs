@@ -242,6 +242,10 @@ fn plan<V: View>(
     Ok(Plan { events, tracking: append.tracking, streams })
 }
 
+/// Bytes of metadata that one append may write again, because its streams were deleted: the caller
+/// gave none of them, so that no other limit counts them.
+const REOPENING_BYTES_MAX: usize = 64 << 20;
+
 /// The events of the system that let deleted streams go on: each sets `$tb` to the revision at
 /// which its stream does. They come first, so that a receipt's position is the caller's last event.
 fn reopening<V: View>(
@@ -250,6 +254,7 @@ fn reopening<V: View>(
     heads: &mut Heads,
 ) -> Result<Vec<Planned>, Refusal<V::Error>> {
     let mut events = Vec::new();
+    let mut bytes = 0;
     for (stream, _) in &append.events {
         let head = heads.get(view, stream)?;
         if !head.metadata.is_deleted() {
@@ -257,6 +262,11 @@ fn reopening<V: View>(
         }
         let metadata = head.metadata.reopened(head.next());
         let event = metadata_event(&metadata, view.new_id());
+        bytes += event.payload_bytes();
+        if bytes > REOPENING_BYTES_MAX {
+            let (what, limit) = ("bytes of metadata of streams that go on", REOPENING_BYTES_MAX);
+            return Err(AppendError::TooLarge { what, actual: bytes, limit }.into());
+        }
         head.metadata = Arc::new(metadata);
         let target = stream.metadata_stream();
         let head = heads.get(view, &target)?;

@@ -79,7 +79,7 @@ impl MemoryStore {
             if state.head() >= position {
                 return Poll::Ready(());
             }
-            state.waiting.push(context.waker().clone());
+            state.wake_later(context.waker());
             Poll::Pending
         })
         .await;

@@ -109,6 +109,12 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the disk has no room.
+    pub(crate) fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
     /// For `map_err`: what was tried on which file.
     pub(crate) fn io(
         action: &'static str,
@@ -143,6 +149,10 @@ impl From<Fault> for ReadError {
 
 impl From<Fault> for AppendError {
     fn from(fault: Fault) -> Self {
-        Self::Unavailable { why: fault.to_string().into() }
+        match fault {
+            // Retrying does not mend it.
+            Fault::Damaged { .. } => Self::ReadOnly { why: fault.to_string().into() },
+            Fault::Io { .. } => Self::Unavailable { why: fault.to_string().into() },
+        }
     }
 }

@@ -118,9 +118,9 @@ impl Index {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Form::File(Arc::new(file));
     }
 
-    /// The frame that holds an event.
-    pub(crate) fn frame(&self, ordinal: u32) -> Result<Option<FrameRef>, Fault> {
-        either!(self, memory => Ok(memory.frame(ordinal)), file => file.frame(ordinal))
+    /// Some frames in a row, among them the one that holds an event.
+    pub(crate) fn frames_near(&self, ordinal: u32) -> Result<Vec<FrameRef>, Fault> {
+        either!(self, memory => Ok(memory.frames_near(ordinal)), file => file.frames_near(ordinal))
     }
 
     /// The stream, counting its events up to `until` only.

@@ -79,3 +79,72 @@ impl Default for Options {
         }
     }
 }
+
+/// The bounds of [`Options::segment_bytes`]: offsets in a segment have 32 bits, and the last append
+/// of one may go past its end.
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+const SEGMENT_BYTES_MAX: u64 = 2 << 30;
+
+/// The most that the format can hold, whatever is asked for: an event with its names is one frame
+/// ([`crate::format::frame::FRAME_BYTES_MAX`]), as are all tracked positions; an append is in one
+/// segment.
+const FORMAT_MAX: Limits = Limits {
+    append_events_max: 1 << 20,
+    append_bytes_max: 512 << 20,
+    event_bytes_max: 32 << 20,
+    metadata_bytes_max: 16 << 20,
+    tags_max: 4096,
+    checks_max: usize::MAX,
+    query_items_max: usize::MAX,
+    query_terms_max: usize::MAX,
+};
+const SOURCES_MAX: usize = 32_768;
+
+impl Options {
+    /// Lowers what is more than the format can hold, so that nothing is accepted that could not
+    /// be read back.
+    pub(crate) fn fit_to_format(&mut self) {
+        self.segment_bytes = self.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        self.sources_max = self.sources_max.min(SOURCES_MAX);
+        let limits = &mut self.limits;
+        let max = FORMAT_MAX;
+        limits.append_events_max = limits.append_events_max.min(max.append_events_max);
+        limits.append_bytes_max = limits.append_bytes_max.min(max.append_bytes_max);
+        limits.event_bytes_max = limits.event_bytes_max.min(max.event_bytes_max);
+        limits.metadata_bytes_max = limits.metadata_bytes_max.min(max.metadata_bytes_max);
+        limits.tags_max = limits.tags_max.min(max.tags_max);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{entry::TAGS_READ_MAX, frame::FRAME_BYTES_MAX};
+    use factum_core::name::NAME_BYTES_MAX;
+
+    /// Cause: a limit could be set above what a frame holds; such an event was acknowledged, and
+    /// not a frame at the next opening. Fix: limits are lowered to what the format can hold.
+    #[test]
+    fn no_limit_is_above_what_a_frame_holds() {
+        let most = usize::MAX;
+        let limits = Limits {
+            append_events_max: most,
+            append_bytes_max: most,
+            event_bytes_max: most,
+            metadata_bytes_max: most,
+            tags_max: most,
+            ..Limits::default()
+        };
+        let mut options = Options { limits, sources_max: most, ..Options::default() };
+        options.fit_to_format();
+        let limits = options.limits;
+        let names = (limits.tags_max + 2) * (NAME_BYTES_MAX + 16);
+        let event = limits.event_bytes_max + limits.metadata_bytes_max + names + 4096;
+        assert!(event < FRAME_BYTES_MAX as usize, "{event}");
+        assert!(limits.tags_max as u64 <= TAGS_READ_MAX);
+        let carry = options.sources_max * (NAME_BYTES_MAX + 16);
+        assert!(carry < FRAME_BYTES_MAX as usize, "{carry}");
+        let appended = limits.append_bytes_max as u64 + limits.append_events_max as u64 * 256;
+        assert!(options.segment_bytes + appended < u64::from(u32::MAX));
+    }
+}

@@ -82,13 +82,18 @@ impl Reader {
         let segments = self.shared.segments();
         let until = self.shared.head().0;
         let snapshot = Snapshot { segments: &segments, until, pending: None };
+        snapshot.check_known(stream)?;
         Ok(snapshot.metadata(&mut FrameReader::default(), stream)?)
     }
 
-    /// The tracked position of a source.
-    #[must_use]
-    pub fn tracked(&self, source: &str) -> Option<u64> {
-        self.shared.tracked(source)
+    /// The tracked position of a source. Damage anywhere may have taken a later one.
+    pub fn tracked(&self, source: &str) -> Result<Option<u64>, ReadError> {
+        for segment in &*self.shared.segments() {
+            if let Some(missing) = segment.missing.first() {
+                return Err(segment.fault(missing.offset, missing.what).into());
+            }
+        }
+        Ok(self.shared.tracked(source))
     }
 
     /// Somebody who can wait for the head to move.

@@ -28,7 +28,7 @@ use crate::{
 };
 use factum_core::Position;
 use load::Loaded;
-use std::{any::Any, io, path::Path, sync::Arc};
+use std::{any::Any, io, ops::Range, path::Path, sync::Arc};
 
 /// The file that is locked while a folder is open.
 const LOCK: &str = "LOCK";
@@ -37,17 +37,12 @@ pub(crate) const HOLDER: &str = "HOLDER";
 /// Ends the names of files that are not whole yet.
 pub(crate) const UNFINISHED: &str = ".tmp";
 
-/// The bounds of [`Options::segment_bytes`]: offsets in a segment have 32 bits, and the last append
-/// of one may go past its end.
-const SEGMENT_BYTES_MIN: u64 = 64 << 10;
-const SEGMENT_BYTES_MAX: u64 = 2 << 30;
-
 /// Opens a folder, creating it if need be.
 ///
 /// Fails if another process has it open, if a newer release wrote it, or if the disk refuses.
 /// Damage is no failure: the store opens to read only ([`Writer::read_only`] says why).
 pub fn open(dir: &Path, mut options: Options) -> Result<(Writer, Reader), OpenError> {
-    options.segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+    options.fit_to_format();
     let lock = lock(dir, &options)?;
     let loaded = load::load(dir, &options)?;
     let read_only = loaded.read_only();
@@ -91,10 +86,8 @@ fn make_good(dir: &Path, options: &Options, loaded: &Loaded) -> Result<(), OpenE
     {
         zero(last, cut)?;
     }
-    // A frame that was found whole may be in the page cache only: before it is served, it must be
-    // as durable as if it had been acknowledged.
     if !is_on(Bug::SkipSyncAtOpen) {
-        last.file.sync().map_err(Fault::io("sync", &last.path))?;
+        make_durable(last, loaded.tail.durable..loaded.tail.end)?;
     }
     disk.sync_dir(dir).map_err(Fault::io("sync", dir))?;
     for name in &loaded.unfinished {
@@ -106,19 +99,39 @@ fn make_good(dir: &Path, options: &Options, loaded: &Loaded) -> Result<(), OpenE
         }
     }
     for segment in loaded.segments.iter().rev().skip(1) {
-        index_segment(dir, options, segment)?;
+        // Without its file an index stays in memory; a full disk must not keep a store from opening.
+        let _ = index_segment(dir, options, segment);
     }
     Ok(())
 }
 
-/// Zeroes are written at most this many bytes at once.
-const ZERO_CHUNK: u64 = 1 << 20;
+/// Makes durable what was found whole, and perhaps is in the page cache only: before it is served, it
+/// must be as durable as if it had been acknowledged.
+///
+/// A sync is not enough. Where one failed before, the system may hold the bytes for written: they are
+/// written again.
+fn make_durable(segment: &Segment, unproven: Range<u64>) -> Result<(), Fault> {
+    let path = &segment.path;
+    let mut at = unproven.start;
+    let mut bytes = Vec::new();
+    while at < unproven.end {
+        let len = CHUNK.min(unproven.end - at);
+        bytes.resize(usize::try_from(len).expect("1 MiB at most"), 0);
+        segment.file.read_at(&mut bytes, at).map_err(Fault::io("read", path))?;
+        segment.file.write_at(&bytes, at).map_err(Fault::io("write", path))?;
+        at += len;
+    }
+    segment.file.sync().map_err(Fault::io("sync", path))
+}
 
-fn zero(segment: &Segment, range: std::ops::Range<u64>) -> Result<(), Fault> {
-    let zeroes = vec![0; usize::try_from(ZERO_CHUNK).expect("1 MiB")];
+/// At most this many bytes are written at once.
+const CHUNK: u64 = 1 << 20;
+
+fn zero(segment: &Segment, range: Range<u64>) -> Result<(), Fault> {
+    let zeroes = vec![0; usize::try_from(CHUNK).expect("1 MiB")];
     let mut at = range.start;
     while at < range.end {
-        let len = ZERO_CHUNK.min(range.end - at);
+        let len = CHUNK.min(range.end - at);
         let chunk = zeroes.get(..usize::try_from(len).expect("1 MiB at most")).unwrap_or_default();
         segment.file.write_at(chunk, at).map_err(Fault::io("write", &segment.path))?;
         at += len;

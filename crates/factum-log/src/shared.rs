@@ -1,6 +1,6 @@
 //! What the writer and all readers share: the list of segments, the watermark, who waits for it.
 
-use crate::{error::Fault, options::Options, segment::Segment};
+use crate::{options::Options, segment::Segment};
 use factum_core::{Limits, Position, Timestamp};
 use std::{
     any::Any,
@@ -167,7 +167,7 @@ impl Shared {
     }
 
     /// Refuses all appends from now on, until the folder is opened again.
-    pub(crate) fn poison(&self, fault: &Fault) {
+    pub(crate) fn poison(&self, fault: &dyn std::fmt::Display) {
         let why = format!("{fault}; nothing more is written until the store is opened again");
         let mut read_only = self.read_only.write().unwrap_or_else(PoisonError::into_inner);
         read_only.get_or_insert(why.into());

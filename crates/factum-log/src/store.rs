@@ -76,10 +76,10 @@ impl LogStore {
     /// Fails if another process has it open, if a newer release wrote it, or if the disk refuses.
     /// Damage is no failure: the store opens to read only ([`LogStore::read_only`] says why).
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        let capabilities = Capabilities { limits: options.limits, ..Capabilities::full() };
         let queue = Arc::new(Queue::new(&options));
         let pool = Arc::new(Pool::new(options.read_jobs_max));
         let (writer, reader) = crate::open(dir, options)?;
+        let capabilities = Capabilities { limits: *reader.shared.limits(), ..Capabilities::full() };
         // Whoever said to serve this folder is gone: the lock is ours.
         let disk = &*reader.shared.options.world.disk;
         let _ = disk.remove(&dir.join(HOLDER));
@@ -192,7 +192,7 @@ impl EventStore for LogStore {
     }
 
     async fn tracked(&self, source: &str) -> Result<Option<u64>, ReadError> {
-        Ok(self.inner.reader.tracked(source))
+        self.inner.reader.tracked(source)
     }
 
     async fn statistics(&self) -> Result<Statistics, ReadError> {

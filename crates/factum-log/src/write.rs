@@ -28,7 +28,7 @@ use factum_core::{
     judge::{Plan, Refusal, Verdict, judge, judge_change},
 };
 use heads::Heads;
-use std::{collections::HashMap, io, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 use view::WriterView;
 
 /// What a job is answered with.
@@ -130,11 +130,8 @@ impl Writer {
             return Err(AppendError::ReadOnly { why });
         }
         let segments = self.shared.segments();
-        let pending = Pending {
-            segment: self.segment.header.number,
-            offset: self.tail.offset,
-            bytes: &self.group,
-        };
+        let pending =
+            Pending { segment: self.segment.base(), offset: self.tail.offset, bytes: &self.group };
         let mut view = WriterView {
             snapshot: Snapshot {
                 segments: &segments,
@@ -171,7 +168,7 @@ impl Writer {
             return Err(AppendError::ReadOnly { why });
         }
         if self.is_over(needed) {
-            self.roll().map_err(|fault| self.refuse(&fault))?;
+            self.roll()?;
         }
         let end = self.tail.offset + self.group.len() as u64 + needed;
         self.zero_ahead(end).map_err(|fault| self.refuse(&fault))?;
@@ -203,7 +200,9 @@ impl Writer {
         if self.tracked.contains_key(source) || self.shared.tracked(source).is_some() {
             return Ok(());
         }
-        let actual = self.shared.all_tracked().len() + self.tracked.len() + 1;
+        let known = self.shared.all_tracked();
+        let new = self.tracked.keys().filter(|source| !known.contains_key(*source)).count();
+        let actual = known.len() + new + 1;
         let limit = self.shared.options.sources_max;
         if actual > limit {
             return Err(AppendError::TooLarge { what: "tracked sources", actual, limit });
@@ -217,7 +216,7 @@ impl Writer {
         if let Some(why) = self.shared.read_only() {
             return AppendError::ReadOnly { why };
         }
-        if is_full(fault) {
+        if fault.is_full() {
             return AppendError::Unavailable {
                 why: format!("the disk is full ({fault}): free some space and retry").into(),
             };
@@ -298,7 +297,7 @@ impl Writer {
         let wanted = (self.tail.zeroed + ahead).min(options.segment_bytes).max(end);
         match self.zero_up_to(wanted) {
             // The last bytes of a disk are for events, not for zeroes.
-            Err(fault) if is_full(&fault) && wanted > end => self.zero_up_to(end),
+            Err(fault) if fault.is_full() && wanted > end => self.zero_up_to(end),
             done => done,
         }
     }
@@ -315,7 +314,7 @@ impl Writer {
     }
 
     /// Seals the segment and goes on in a new one. The group has been committed.
-    fn roll(&mut self) -> Result<(), Fault> {
+    fn roll(&mut self) -> Result<(), AppendError> {
         assert!(self.group.is_empty(), "a group never spans two segments");
         let mut tracked = self.shared.all_tracked();
         tracked.extend(self.tracked.iter().map(|(source, at)| (source.clone(), *at)));
@@ -333,11 +332,19 @@ impl Writer {
             tracked: &tracked,
         };
         // What takes space comes first: where the disk is full, nothing has changed.
-        let prepared = Prepared::new(&self.shared.dir, &self.shared.options, &new)?;
+        let prepared = Prepared::new(&self.shared.dir, &self.shared.options, &new);
+        let prepared = prepared.map_err(|fault| match fault.is_full() {
+            true => self.refuse(&fault),
+            // The log is as it was: the next append tries again.
+            false => fault.into(),
+        })?;
         let sealed = if replaces { Ok(()) } else { self.mark(Kind::Sealed) };
         let finished = sealed.and_then(|()| prepared.finish(&self.shared.options));
         // After the seal there is no way back into this segment.
-        let segment = finished.inspect_err(|fault| self.shared.poison(fault))?;
+        let segment = finished.map_err(|fault| {
+            self.shared.poison(&fault);
+            self.refuse(&fault)
+        })?;
         let end = segment.end();
         let segment = Arc::new(segment);
         self.shared.add_segment(segment.clone());
@@ -393,7 +400,7 @@ impl Writer {
         if self.tail.closed || is_fresh || self.shared.read_only().is_some() {
             return Ok(());
         }
-        self.mark(Kind::Closed)?;
+        self.mark(Kind::Closed).inspect_err(|fault| self.shared.poison(fault))?;
         self.tail.closed = true;
         Ok(())
     }
@@ -401,11 +408,6 @@ impl Writer {
 
 /// The least that is zeroed ahead, in bytes.
 const ZERO_AHEAD_MIN: u64 = 256 * 1024;
-
-fn is_full(fault: &Fault) -> bool {
-    let Fault::Io { source, .. } = fault else { return false };
-    matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
 
 /// A sealed segment whose index is in memory still.
 #[derive(Debug)]

@@ -165,7 +165,7 @@ impl Stream for MemoryBatches {
         let mut state = this.store.lock();
         let is_live = this.selection.until.is_none();
         if is_live && this.told == Some(state.head()) {
-            state.waiting.push(context.waker().clone());
+            state.wake_later(context.waker());
             return Poll::Pending;
         }
         let batch = this.selection.batch(&state);

@@ -39,6 +39,13 @@ impl State {
         }
     }
 
+    /// Wakes this one when the head moves; once, however often it asks.
+    pub(super) fn wake_later(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|known| known.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
     }

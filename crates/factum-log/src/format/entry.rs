@@ -107,7 +107,7 @@ pub(crate) fn read_entry(reader: &mut Reader<'_>, ordinal: u32) -> Option<Entry>
 }
 
 /// The most tags that are read: more are damage, not an event of any release.
-const TAGS_READ_MAX: u64 = 4096;
+pub(crate) const TAGS_READ_MAX: u64 = 4096;
 
 fn read_tags(reader: &mut Reader<'_>) -> Option<Vec<u32>> {
     let count = reader.varint().filter(|count| *count <= TAGS_READ_MAX)?;

@@ -119,7 +119,12 @@ fn put_frames(sections: &mut [Vec<u8>], frames: &[FrameRef]) {
 /// The upper half of each key with its ordinal, sorted.
 fn put_ids(buffer: &mut Vec<u8>, index: &MemoryIndex) {
     let half = |key: u64| u32::try_from(key >> 32).expect("half of 64 bits");
-    let mut ids: Vec<_> = index.ids.iter().map(|(key, ordinal)| (half(*key), *ordinal)).collect();
+    let latest = index.ids.iter().map(|(key, ordinal)| (half(*key), *ordinal));
+    let earlier = index
+        .earlier_ids
+        .iter()
+        .flat_map(|(key, ordinals)| ordinals.iter().map(move |ordinal| (half(*key), *ordinal)));
+    let mut ids: Vec<_> = latest.chain(earlier).collect();
     ids.sort_unstable();
     for (key, ordinal) in ids {
         buffer.extend_from_slice(&key.to_le_bytes());

@@ -254,13 +254,11 @@ impl IndexFile {
         Ok(frames)
     }
 
-    pub(crate) fn frame(&self, ordinal: u32) -> Result<Option<FrameRef>, Fault> {
+    pub(crate) fn frames_near(&self, ordinal: u32) -> Result<Vec<FrameRef>, Fault> {
         let blocks = self.span_of(Section::FrameBlocks).len / 12;
         let is_before = |nth: u64| Ok(self.u32s::<1>(Section::FrameBlocks, nth * 3)? <= [ordinal]);
-        let Some(nth) = partition(blocks, is_before)?.checked_sub(1) else { return Ok(None) };
-        let block = self.block(nth)?;
-        let after = block.partition_point(|frame| frame.ordinal <= ordinal);
-        Ok(after.checked_sub(1).and_then(|last| block.get(last).copied()))
+        let after = partition(blocks, is_before)?;
+        after.checked_sub(1).map_or_else(|| Ok(Vec::new()), |nth| self.block(nth))
     }
 
     pub(crate) fn nth_frame(&self, nth: u32) -> Result<Option<FrameRef>, Fault> {

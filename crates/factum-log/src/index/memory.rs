@@ -13,6 +13,9 @@ use std::{borrow::Borrow, collections::HashMap, convert::Infallible, hash::Hash,
 /// More names than this are not lost in one piece of damage: the number itself is wrong.
 const LOST_NAMES_MAX: usize = 1 << 24;
 
+/// Frames given at once: reading on needs the next ones.
+const FRAMES_NEAR: usize = 64;
+
 /// Names of one kind, numbered in the order of their first use.
 #[derive(Debug)]
 pub(super) struct Names<N> {
@@ -84,8 +87,10 @@ pub(crate) struct MemoryIndex {
     pub(super) of_tags: Vec<Vec<u32>>,
     pub(super) of_categories: Vec<Vec<u32>>,
     pub(super) frames: Vec<FrameRef>,
-    /// The latest event of each (stream, id).
+    /// The latest event of each key of (stream, id).
     pub(super) ids: HashMap<u64, u32>,
+    /// Earlier events of the same keys: written again, or other events whose hash is the same.
+    pub(super) earlier_ids: HashMap<u64, Vec<u32>>,
     next: u32,
 }
 
@@ -192,7 +197,9 @@ impl MemoryIndex {
                 ordinals.push(ordinal);
             }
         }
-        self.ids.insert(key, ordinal);
+        if let Some(earlier) = self.ids.insert(key, ordinal) {
+            self.earlier_ids.entry(key).or_default().push(earlier);
+        }
         self.next = ordinal.checked_add(1)?;
         Some(())
     }
@@ -217,9 +224,10 @@ impl MemoryIndex {
         self.frames.get(nth as usize).copied()
     }
 
-    pub(crate) fn frame(&self, ordinal: u32) -> Option<FrameRef> {
+    pub(crate) fn frames_near(&self, ordinal: u32) -> Vec<FrameRef> {
         let after = self.frames.partition_point(|frame| frame.ordinal <= ordinal);
-        self.frames.get(after.checked_sub(1)?).copied()
+        let frames = self.frames.iter().skip(after.saturating_sub(1)).take(FRAMES_NEAR);
+        frames.copied().collect()
     }
 
     fn stream(&self, name: &StreamName) -> Option<&StreamTerm> {
@@ -241,7 +249,8 @@ impl MemoryIndex {
     }
 
     pub(crate) fn with_id(&self, key: u64) -> Vec<u32> {
-        self.ids.get(&key).copied().into_iter().collect()
+        let earlier = self.earlier_ids.get(&key).into_iter().flatten();
+        earlier.chain(self.ids.get(&key)).copied().collect()
     }
 
     /// The ordinals in the window that may match the query.

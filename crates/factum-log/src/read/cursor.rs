@@ -41,6 +41,8 @@ pub struct Cursor {
     ordinals: Option<(u64, Vec<u32>)>,
     /// Where the stream is looked for first.
     segment_hint: usize,
+    /// The last checkpoint.
+    reached: u64,
 }
 
 /// A batch in the making.
@@ -63,12 +65,13 @@ impl Cursor {
     pub(super) fn new(shared: Arc<Shared>, plan: Plan) -> Self {
         Self {
             shared,
-            plan,
             frames: FrameReader::default(),
             names: NameCache::default(),
             lists: None,
             ordinals: None,
+            reached: if plan.backward { plan.until.unwrap_or(0).saturating_add(1) } else { 0 },
             segment_hint: 0,
+            plan,
         }
     }
 
@@ -89,24 +92,34 @@ impl Cursor {
         let ended = if self.plan.left == 0 {
             true
         } else {
-            match self.plan.scope.clone() {
-                Scope::Query(query) => self.fill_by_query(&query, &mut filling)?,
-                Scope::Stream(stream) => self.fill_by_stream(&stream, &mut filling)?,
+            let filled = match self.plan.scope.clone() {
+                Scope::Query(query) => self.fill_by_query(&query, &mut filling),
+                Scope::Stream(stream) => self.fill_by_stream(&stream, &mut filling),
+            };
+            match filled {
+                // What is whole is delivered; the fault is met again at the next call.
+                Err(_) if !filling.page.is_empty() => false,
+                filled => filled?,
             }
         };
         let events = filling.page.build();
         self.plan.left -= events.len() as u64;
         let end = if self.plan.backward { 0 } else { until };
+        let is_live = self.is_live();
         let reached = match &self.plan.scope {
             // The next place, one back.
             Scope::Query(_) if self.plan.backward => {
                 self.plan.at.map_or(0, |at| at.min(until).saturating_add(1))
             }
             Scope::Query(_) => self.plan.at.map_or(until, |at| at - 1).min(until),
-            Scope::Stream(_) => events.last().map_or(end, |event| event.position().0),
+            Scope::Stream(_) => events.last().map_or(self.reached, |event| event.position().0),
         };
-        let through = Position(if ended && self.plan.left > 0 { end } else { reached });
-        Ok(Batch { events, through, caught_up: ended || self.plan.left == 0 })
+        self.reached = if ended && self.plan.left > 0 { end } else { reached };
+        let caught_up = ended || self.plan.left == 0;
+        if caught_up && is_live {
+            self.rest();
+        }
+        Ok(Batch { events, through: Position(self.reached), caught_up })
     }
 
     /// Adds an event to the batch, unless it occurred too late.
@@ -122,7 +135,7 @@ impl Cursor {
         let revision = event.entry.revision;
         let occurred_at = event.entry.occurred_at.unwrap_or(recorded_at);
         if self.plan.occurred_by.is_some_and(|moment| occurred_at > moment) {
-            return Ok(Pushed::Passed { revision });
+            return Ok(Pushed::Passed);
         }
         let payload = event.data().len() + event.metadata().len();
         if !filling.page.is_empty() && filling.page.block_len() + payload > PAGE_BYTES_MAX {
@@ -141,7 +154,7 @@ impl Cursor {
                 tags: &tags,
             };
             if !query.matches(subject) {
-                return Ok(Pushed::Passed { revision });
+                return Ok(Pushed::Passed);
             }
         }
         let position = Position(segment.position(ordinal));
@@ -156,7 +169,15 @@ impl Cursor {
             metadata: filling.page.copy(event.metadata()),
         };
         filling.page.push(entry, &tags);
-        Ok(Pushed::Passed { revision })
+        Ok(Pushed::Passed)
+    }
+
+    /// Lets go of everything but the place: whoever waits for what comes holds nothing.
+    fn rest(&mut self) {
+        self.frames = FrameReader::default();
+        self.names = NameCache::default();
+        self.lists = None;
+        self.ordinals = None;
     }
 
     fn file_of(segment: &Segment) -> Option<Arc<IndexFile>> {
@@ -167,10 +188,7 @@ impl Cursor {
 /// What became of an event that was looked at.
 enum Pushed {
     /// It is in the batch, or is not wanted.
-    Passed {
-        /// Its place in its stream.
-        revision: u64,
-    },
+    Passed,
     /// It belongs in the next batch.
     NoRoom,
 }

@@ -35,6 +35,9 @@ pub(crate) struct FrameReader {
     /// The end of the frame before: a frame that begins there is read ahead of.
     expected: u64,
     loaded: Option<Loaded>,
+    /// Frames in a row of the segment with this base: asked for once, as an index file is slow to
+    /// answer.
+    near: (u64, Vec<FrameRef>),
 }
 
 /// An event in its frame.
@@ -43,6 +46,12 @@ pub(crate) struct EventAt<'a> {
     pub(crate) header: &'a FrameHeader,
     pub(crate) entry: &'a Entry,
     pub(crate) body: &'a [u8],
+}
+
+/// Whether an ordinal is in one of these frames for sure: what the last one holds they do not say.
+fn is_within(frames: &[FrameRef], ordinal: u32) -> bool {
+    frames.first().is_some_and(|first| first.ordinal <= ordinal)
+        && frames.last().is_some_and(|last| ordinal <= last.ordinal)
 }
 
 impl EventAt<'_> {
@@ -56,6 +65,19 @@ impl EventAt<'_> {
 }
 
 impl FrameReader {
+    /// The frame that holds an event.
+    pub(crate) fn frame(
+        &mut self,
+        segment: &Segment,
+        ordinal: u32,
+    ) -> Result<Option<FrameRef>, Fault> {
+        if self.near.0 != segment.base() || !is_within(&self.near.1, ordinal) {
+            self.near = (segment.base(), segment.index.frames_near(ordinal)?);
+        }
+        let after = self.near.1.partition_point(|frame| frame.ordinal <= ordinal);
+        Ok(after.checked_sub(1).and_then(|last| self.near.1.get(last)).copied())
+    }
+
     /// The event with this ordinal, which is in this frame.
     pub(crate) fn event(
         &mut self,
@@ -81,7 +103,7 @@ impl FrameReader {
         frame: FrameRef,
         pending: Option<Pending<'_>>,
     ) -> Result<(), Fault> {
-        let number = segment.header.number;
+        let number = segment.base();
         let is_it = |loaded: &Loaded| loaded.segment == number && loaded.offset == frame.offset;
         if self.loaded.as_ref().is_some_and(is_it) {
             return Ok(());
@@ -109,7 +131,7 @@ impl FrameReader {
         pending: Option<Pending<'_>>,
     ) -> Result<(), Fault> {
         let (offset, len) = (u64::from(frame.offset), u64::from(frame.bytes));
-        let is_same = self.segment == segment.header.number;
+        let is_same = self.segment == segment.base();
         let held = self.start..self.start + self.bytes.len() as u64;
         if is_same && held.contains(&offset) && offset + len <= held.end {
             return Ok(());
@@ -131,7 +153,7 @@ impl FrameReader {
                 _ => Fault::io("read", &segment.path)(error),
             })?;
         }
-        (self.segment, self.start) = (segment.header.number, offset);
+        (self.segment, self.start) = (segment.base(), offset);
         Ok(())
     }
 }

@@ -20,8 +20,8 @@ pub(super) struct NameCache {
 
 impl NameCache {
     fn turn_to(&mut self, segment: &Segment) {
-        if self.segment != segment.header.number {
-            *self = Self { segment: segment.header.number, ..Self::default() };
+        if self.segment != segment.base() {
+            *self = Self { segment: segment.base(), ..Self::default() };
         }
     }
 

@@ -26,7 +26,7 @@ impl<'a> Pending<'a> {
     pub(super) fn at(&self, segment: &Segment, frame: FrameRef) -> Option<&'a [u8]> {
         let from = u64::from(frame.offset).checked_sub(self.offset)?;
         let from = usize::try_from(from).ok()?;
-        let is_here = segment.header.number == self.segment;
+        let is_here = segment.base() == self.segment;
         self.bytes.get(from..from + frame.bytes as usize).filter(|_| is_here)
     }
 }
@@ -76,7 +76,7 @@ impl<'a> Snapshot<'a> {
         segment: &Segment,
         ordinal: u32,
     ) -> Result<EventAt<'f>, Fault> {
-        let frame = segment.index.frame(ordinal)?;
+        let frame = frames.frame(segment, ordinal)?;
         let frame = frame.ok_or_else(|| segment.fault(0, Damage::Contradiction))?;
         frames.event(segment, frame, ordinal, self.pending)
     }
@@ -101,6 +101,34 @@ impl<'a> Snapshot<'a> {
         Ok(name.is_some_and(|name| name.as_str() == system::STREAM_DELETED))
     }
 
+    /// Fails where damage may have taken the last events of a stream, or what was last said of it:
+    /// what its metadata hides must not come back.
+    pub(crate) fn check_known(&self, stream: &StreamName) -> Result<(), Fault> {
+        if self.segments.iter().all(|segment| segment.missing.is_empty()) {
+            return Ok(());
+        }
+        self.check_last(stream)?;
+        if stream.is_metadata() { Ok(()) } else { self.check_last(&stream.metadata_stream()) }
+    }
+
+    fn check_last(&self, stream: &StreamName) -> Result<(), Fault> {
+        for (segment, until) in self.newest_first() {
+            let last = segment.index.span(stream, until)?.map(|span| span.last);
+            let is_after = |start: u32| last.is_none_or(|last| start > last);
+            let mut missing = segment.missing.iter();
+            let lost = |missing: &&crate::segment::Missing| {
+                !missing.ordinals.is_empty() && is_after(missing.ordinals.start)
+            };
+            if let Some(lost) = missing.find(lost) {
+                return Err(segment.fault(lost.offset, lost.what));
+            }
+            if last.is_some() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn metadata(
         &self,
         frames: &mut FrameReader,
@@ -117,7 +145,11 @@ impl<'a> Snapshot<'a> {
         frames: &mut FrameReader,
         stream: &StreamName,
     ) -> Result<StreamHead, Fault> {
-        let last = self.last_of(stream)?;
+        let mut last = self.last_of(stream)?;
+        if let Some(at) = last.as_mut().filter(|at| !at.segment.missing.is_empty()) {
+            // Some of the stream may be lost before it: counting says too little.
+            at.revision = self.event(frames, at.segment, at.ordinal)?.entry.revision;
+        }
         let tombstoned = match last {
             Some(at) => self.is_tombstone(frames, at)?,
             None => false,
@@ -224,9 +256,21 @@ impl<'a> Snapshot<'a> {
         }
     }
 
+    /// The first damage that opening found and that took events.
+    pub(crate) fn damage(&self) -> Option<Fault> {
+        let lost = |segment: &Arc<Segment>| {
+            let missing = segment.missing.iter().find(|missing| !missing.ordinals.is_empty())?;
+            Some(segment.fault(missing.offset, missing.what))
+        };
+        self.segments.iter().find_map(lost)
+    }
+
     /// The first position that was recorded after a moment; one past the last if none was.
     pub(crate) fn first_recorded_after(&self, moment: Timestamp) -> Result<u64, Fault> {
         let past = self.until + 1;
+        if let Some(fault) = self.damage() {
+            return Err(fault);
+        }
         // Recorded times ascend, so the answer is in the last segment that begins before it.
         let mut index = 0;
         for (nth, _) in self.segments.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Finding the segments of a folder, and whether they follow each other.
 
 use super::{
-    NewSegment, UNFINISHED, before, create_segment,
+    NewSegment, UNFINISHED, before, create_segment, make_durable,
     scan::{Scan, scan},
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
 use factum_core::Position;
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -30,12 +31,16 @@ pub(super) struct Loaded {
     pub(super) floor_ns: i64,
     /// Files that never were whole.
     pub(super) unfinished: Vec<String>,
+    /// The disk had no room for the next segment.
+    pub(super) full: Option<Fault>,
 }
 
 /// Where the writer goes on.
 #[derive(Debug)]
 pub(super) struct FoundTail {
     pub(super) end: u64,
+    /// Bytes before this are known to be durable.
+    pub(super) durable: u64,
     pub(super) cut: Option<Range<u64>>,
     pub(super) zeroed: u64,
     pub(super) closed: bool,
@@ -48,7 +53,11 @@ impl Loaded {
             let missing = segment.missing.first()?;
             let fault = segment.fault(missing.offset, missing.what);
             let (from, upto) = (missing.ordinals.start, missing.ordinals.end);
-            let lost = if upto > from + 1 {
+            let lost = if upto <= from {
+                "no event is lost with it".to_owned()
+            } else if upto == u32::MAX {
+                format!("positions from {} on cannot be read", segment.position(from))
+            } else if upto > from + 1 {
                 let last = segment.position(upto - 1);
                 format!("positions {} to {last} cannot be read", segment.position(from))
             } else {
@@ -56,7 +65,9 @@ impl Loaded {
             };
             Some(format!("{fault}; {lost}. Restore the folder from a backup to write again"))
         };
-        self.segments.iter().find_map(of).map(Into::into)
+        let full = |fault: &Fault| format!("{fault}: free some space, and open the store again");
+        let damage = self.segments.iter().find_map(of);
+        damage.or_else(|| self.full.as_ref().map(full)).map(Into::into)
     }
 }
 
@@ -75,16 +86,23 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
     }
     let found = Found::open(dir, options, *last)?;
     let mut newest = found.newest()?;
+    let mut full = None;
     if newest.sealed && newest.segment.missing.is_empty() && chain.is_whole() {
         // The crash came between sealing this one and creating the next.
-        let next = newest.successor(dir, options)?;
-        chain.add(newest.segment);
-        newest.segment = next;
-        newest.reset();
+        match newest.successor(dir, options) {
+            Ok(next) => {
+                chain.add(newest.segment);
+                newest.segment = next;
+                newest.reset();
+            }
+            // Reads need no space.
+            Err(fault) if fault.is_full() => full = Some(fault),
+            Err(fault) => return Err(fault.into()),
+        }
     }
     let Newest { segment, tail, tracked, head, floor_ns, .. } = newest;
     chain.add(segment);
-    Ok(Loaded { segments: chain.done(), tail, tracked, head, floor_ns, unfinished })
+    Ok(Loaded { segments: chain.done(), tail, tracked, head, floor_ns, unfinished, full })
 }
 
 fn fresh(dir: &Path, options: &Options, unfinished: Vec<String>) -> Result<Loaded, OpenError> {
@@ -92,8 +110,11 @@ fn fresh(dir: &Path, options: &Options, unfinished: Vec<String>) -> Result<Loade
     // The folder itself must be found again, and each one above it that may be new too.
     for above in dir.ancestors().skip(1) {
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        // Some systems refuse for a folder of somebody else's: it was there before.
-        let _ = disk.sync_dir(above);
+        match disk.sync_dir(above) {
+            // Systems refuse so for a folder of somebody else's: it was there before.
+            Err(error) if is_refusal(error.kind()) => {}
+            synced => synced.map_err(Fault::io("sync", above))?,
+        }
     }
     let tracked = HashMap::new();
     let new = NewSegment {
@@ -107,12 +128,18 @@ fn fresh(dir: &Path, options: &Options, unfinished: Vec<String>) -> Result<Loade
     let end = segment.end();
     Ok(Loaded {
         segments: vec![Arc::new(segment)],
-        tail: FoundTail { end, cut: None, zeroed: end, closed: false },
+        tail: FoundTail { end, durable: end, cut: None, zeroed: end, closed: false },
         tracked,
         head: Position::START,
         floor_ns: i64::MIN,
         unfinished,
+        full: None,
     })
+}
+
+fn is_refusal(kind: ErrorKind) -> bool {
+    use ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(kind, PermissionDenied | InvalidInput | Unsupported | ReadOnlyFilesystem)
 }
 
 /// Opens the index file of a segment, if it is there and belongs to it.
@@ -141,7 +168,7 @@ impl Found {
         let file = disk.open(&path, Mode::Write).map_err(Fault::io("open", &path))?;
         let mut bytes = vec![0; HEADER_BYTES];
         let header = match file.read_at(&mut bytes, 0) {
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 Err(HeaderError::Damaged(Damage::Header))
             }
             Err(error) => return Err(Fault::io("read", path)(error).into()),
@@ -202,13 +229,14 @@ impl Found {
         let Ok(header) = self.header else {
             // How many events were here is not known: one stands for them all.
             let (head, segment) = (Position(self.base), self.lost(1));
-            let tail = FoundTail { end: 0, cut: None, zeroed: 0, closed: false };
+            let tail = FoundTail { end: 0, durable: 0, cut: None, zeroed: 0, closed: false };
             let (tracked, floor_ns, sealed) = (HashMap::new(), i64::MIN, false);
             return Ok(Newest { segment, tail, tracked, head, floor_ns, sealed });
         };
         let mut scan = scan(&*self.file, &self.path, &header)?;
         let tail = FoundTail {
             end: scan.end,
+            durable: scan.durable,
             cut: scan.cut.take(),
             zeroed: scan.len,
             closed: scan.closed,
@@ -233,7 +261,7 @@ struct Newest {
 impl Newest {
     fn successor(&self, dir: &Path, options: &Options) -> Result<Segment, Fault> {
         // Its last frames may be in the page cache only; the next segment says they are not.
-        self.segment.file.sync().map_err(Fault::io("sync", &self.segment.path))?;
+        make_durable(&self.segment, self.tail.durable..self.tail.end)?;
         let new = NewSegment {
             store: self.segment.header.store,
             number: self.segment.header.number + 1,
@@ -246,7 +274,7 @@ impl Newest {
 
     fn reset(&mut self) {
         let end = self.segment.end();
-        self.tail = FoundTail { end, cut: None, zeroed: end, closed: false };
+        self.tail = FoundTail { end, durable: end, cut: None, zeroed: end, closed: false };
     }
 }
 
@@ -266,7 +294,8 @@ impl Chain {
             let (this, last) = (&segment.header, &before.header);
             let known = this.seed != 0 && last.seed != 0;
             if known && (this.store != last.store || this.number != last.number + 1) {
-                let ordinals = 0..1;
+                // Nothing in it is this store's, or where it says.
+                let ordinals = 0..u32::MAX;
                 segment.missing.push(Missing { ordinals, offset: 0, what: Damage::Sequence });
             }
         } else if segment.base() != 1 {

@@ -29,6 +29,8 @@ pub(super) struct Scan {
     pub(super) last_ns: i64,
     /// One past the last whole append.
     pub(super) end: u64,
+    /// Bytes before this were durable when the last whole append was written.
+    pub(super) durable: u64,
     /// Bytes after that which are not zero.
     pub(super) cut: Option<Range<u64>>,
     /// The last frame closed the log in good order.
@@ -42,6 +44,12 @@ pub(super) struct Scan {
 struct Pending {
     frames: Vec<(u64, FrameHeader)>,
 }
+
+/// Bytes that are checksummed at most in search of frames behind a bad one. A payload can be made
+/// to look like heads of frames; opening must not take hours because of it.
+const RESUME_BYTES_MAX: u64 = 2 << 30;
+/// The shortest an event is: length, flags, id, stream, type, revision.
+const ENTRY_BYTES_MIN: u32 = 1 + 1 + 16 + 3;
 
 struct Scanner<'a> {
     window: Window<'a>,
@@ -58,6 +66,7 @@ pub(super) fn scan(file: &dyn File, path: &Path, header: &SegmentHeader) -> Resu
         missing: Vec::new(),
         last_ns: header.floor_ns,
         end: HEADER_BYTES as u64,
+        durable: HEADER_BYTES as u64,
         cut: None,
         closed: false,
         sealed: false,
@@ -109,6 +118,7 @@ impl Scanner<'_> {
             }
         }
         self.scan.end = after;
+        self.scan.durable = self.scan.durable.max(header.durable.into());
         self.scan.last_ns = self.scan.last_ns.max(header.recorded_at_ns);
         Ok(Ok(after))
     }
@@ -165,6 +175,25 @@ impl Scanner<'_> {
         }
     }
 
+    /// Bytes of the frame whose head may be at an offset, by all that a head can say.
+    fn candidate(&mut self, at: u64) -> Result<Option<u64>, Fault> {
+        let expected = self.scan.index.next();
+        let end = self.window.len();
+        let head = self.window.at(at, FRAME_HEADER_BYTES as u64)?;
+        let Some(header) = FrameHeader::decode(head) else { return Ok(None) };
+        let len = header.frame_bytes() as u64;
+        let count = u32::from(header.count);
+        let is_like_its_kind = match header.kind {
+            Kind::Events => header.len > 0 && count.saturating_mul(ENTRY_BYTES_MIN) <= header.len,
+            Kind::Carry => false,
+            Kind::Closed | Kind::Sealed => header.len == 0 && count == 0,
+        };
+        let fits = header.ordinal >= expected
+            && (HEADER_BYTES as u64..=at).contains(&header.durable.into())
+            && at + len <= end;
+        Ok((is_like_its_kind && fits).then_some(len))
+    }
+
     /// After something wrong: the place to go on at, if what is wrong was acknowledged once.
     fn resume(&mut self, what: Damage) -> Result<Option<u64>, Fault> {
         if is_on(Bug::AcceptIncomplete) {
@@ -177,11 +206,21 @@ impl Scanner<'_> {
         let mut at = bad;
         // A segment has its name only once its head and its carry are durable.
         let mut proven = bad == HEADER_BYTES as u64;
+        let mut budget = RESUME_BYTES_MAX;
         while at < content_end {
             // An append that contradicts itself begins here: it is no place to go on at.
-            let whole = if at == bad { None } else { self.frame(at)? };
-            let Some(header) = whole.filter(|header| header.ordinal >= self.scan.index.next())
-            else {
+            let candidate = if at == bad { None } else { self.candidate(at)? };
+            let Some(len) = candidate else {
+                at += 1;
+                continue;
+            };
+            let Some(left) = budget.checked_sub(len) else {
+                // Too much looks like frames to look at all of it: nothing is cut unlooked at.
+                (proven, next) = (true, None);
+                break;
+            };
+            budget = left;
+            let Some(header) = self.frame(at)? else {
                 at += 1;
                 continue;
             };

@@ -4,7 +4,7 @@ use super::{pool::Pool, queue::Queue};
 use crate::{OpenError, Reader, Writer, error::Fault, write::Unindexed};
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
-    thread::{Builder, JoinHandle},
+    thread::{self, Builder, JoinHandle},
 };
 
 /// Sealed segments that may wait for their index file; then the writer waits too, so that the
@@ -30,9 +30,12 @@ impl Threads {
             thread.map_err(Fault::io("start a thread for", &dir))
         };
         let (sealed, to_index) = mpsc::sync_channel(UNINDEXED_MAX);
-        let of_writer = queue.clone();
+        let (of_writer, to_poison) = (queue.clone(), reader.clone());
         let writers = vec![
-            spawn("factum-writer", Box::new(move || write(writer, &of_writer, &sealed)))?,
+            spawn(
+                "factum-writer",
+                Box::new(move || write(writer, &of_writer, &to_poison, &sealed)),
+            )?,
             spawn("factum-index", Box::new(move || index(&to_index)))?,
         ];
         let count = reader.shared.options.read_threads.max(1);
@@ -55,23 +58,31 @@ impl Threads {
 
 fn join(threads: &Mutex<Vec<JoinHandle<()>>>) {
     let threads = std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
-    for thread in threads {
+    // The last user of a store may be a future that one of these threads completed.
+    let others = threads.into_iter().filter(|one| one.thread().id() != thread::current().id());
+    for thread in others {
         // A thread that panicked has said so on standard error, and its queue is abandoned.
         let _ = thread.join();
     }
 }
 
 /// Abandons the queue when the writer's thread ends, however it ends.
-struct Abandon<'a>(&'a Queue);
+struct Abandon<'a> {
+    queue: &'a Queue,
+    reader: &'a Reader,
+}
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        if thread::panicking() {
+            self.reader.shared.poison(&"the writer's thread ended unexpectedly");
+        }
+        self.queue.abandon();
     }
 }
 
-fn write(mut writer: Writer, queue: &Queue, sealed: &mpsc::SyncSender<Unindexed>) {
-    let _abandon = Abandon(queue);
+fn write(mut writer: Writer, queue: &Queue, reader: &Reader, sealed: &mpsc::SyncSender<Unindexed>) {
+    let _abandon = Abandon { queue, reader };
     while let Some(waiting) = queue.take() {
         let (jobs, fillers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
         let replies = writer.step(jobs);

@@ -2,7 +2,10 @@
 //! offset, or a store that is read-only; never fewer events without a word.
 
 use crate::tools::*;
-use factum_core::{Append, AsOf, Limits, Query, Read, ReadError, RecordedEvent};
+use factum_core::{
+    Append, AsOf, Change, Limits, Query, Read, ReadError, RecordedEvent, Select, StreamMetadata,
+    StreamState,
+};
 use factum_log::{
     Job, Options, Reader, Writer,
     format::{
@@ -114,4 +117,60 @@ fn a_damaged_recorded_time_never_hides_events() {
         }
     }
     assert!(errors > 0, "some search must meet the damage");
+}
+
+fn of_stream(reader: &Reader) -> Result<(Option<StreamState>, usize), ReadError> {
+    let begun = reader.read(Read::select(Select::Stream(name("s-1"))))?;
+    let mut cursor = begun.cursor;
+    let mut count = 0;
+    loop {
+        let batch = cursor.next_batch()?;
+        count += batch.events.len();
+        if batch.caught_up {
+            return Ok((begun.state, count));
+        }
+    }
+}
+
+/// Appends, sets metadata, appends; then damages the nth frame after the carry.
+fn damaged(dir: &Path, max_count: u64, nth: usize) -> Reader {
+    let (mut writer, reader) = open(dir, &Options::default());
+    let one = |n| append("s-1", [event(n, "t", "x")]);
+    let metadata = StreamMetadata { max_count: Some(max_count), ..StreamMetadata::default() };
+    let change = Change::SetMetadata(metadata);
+    let change = Job::change(name("s-1"), change, None, &Limits::default()).unwrap();
+    let jobs = (1..=4).map(one).chain([change]).chain((5..=7).map(one)).collect::<Vec<_>>();
+    for job in jobs {
+        writer.step(vec![job]).pop().unwrap().unwrap();
+    }
+    writer.close().unwrap();
+    drop((writer, reader));
+    let (at, _) = frames(&dir.join(FIRST))[nth];
+    flip(&dir.join(FIRST), at + 40);
+    let (writer, reader) = open(dir, &Options::default());
+    assert!(writer.read_only().is_some());
+    reader
+}
+
+/// Cause: a stream was read with what was left of its metadata, so that what the lost metadata had
+/// hidden came back. Fix: damage after the last metadata known is an error, as it may be metadata.
+#[test]
+fn what_was_hidden_does_not_come_back_where_metadata_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let reader = damaged(dir.path(), 2, 5);
+    let error = of_stream(&reader).unwrap_err();
+    assert!(matches!(&error, ReadError::Damaged { what } if what.contains(FIRST)), "{error}");
+    assert!(reader.metadata(&name("s-1")).is_err());
+}
+
+/// Cause: a stream's last revision was counted from its first, so that events lost between made it
+/// too small, and a limit of visible events showed older ones. Fix: it is read from the last event.
+#[test]
+fn a_hole_does_not_change_the_last_revision() {
+    let dir = tempfile::tempdir().unwrap();
+    let reader = damaged(dir.path(), 5, 3);
+    let read = Read { from: Some(5), ..Read::select(Select::Stream(name("s-1"))) };
+    let state = reader.read(read).unwrap().state;
+    assert_eq!(state, Some(StreamState::Live { last: factum_core::Revision(6) }));
+    assert!(of_stream(&reader).is_err(), "an event that should be seen is lost");
 }

@@ -233,3 +233,43 @@ fn a_query_condition_sees_the_appends_of_its_own_group() {
     let replies = writer.step((1..=8).map(seat).collect());
     assert_eq!(replies.iter().filter(|reply| reply.is_ok()).count(), 1);
 }
+
+/// Cause: opening wrote the index files that were missing, and gave up where it could not, so that
+/// a disk that had filled up kept the store from opening at all. Fix: without its file an index
+/// stays in memory.
+#[test]
+fn a_full_disk_does_not_keep_a_store_from_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Watched::default();
+    let options = Options { segment_bytes: 64 << 10, ..disk.options() };
+    let (mut writer, reader) = open(dir.path(), &options);
+    for n in 1..=200 {
+        // Index files are not written: nobody takes what is to be indexed.
+        let job = append("s-1", [event(n, "t", &"x".repeat(900))]);
+        writer.step(vec![job]).pop().unwrap().unwrap();
+    }
+    let before = everything(&reader);
+    drop((writer, reader));
+    *disk.fail_write.lock().unwrap() = Some(io::ErrorKind::StorageFull);
+    let (writer, reader) = open(dir.path(), &options);
+    assert_eq!(everything(&reader), before);
+    assert_eq!(writer.read_only(), None);
+}
+
+/// Cause: the update of a source that is known was counted as one more source. Fix: only new ones
+/// are counted.
+#[test]
+fn a_known_source_is_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { sources_max: 3, ..Options::default() };
+    let (mut writer, _reader) = open(dir.path(), &options);
+    let track = |source: &str, position| {
+        let append = Append::default().tracking(source, position);
+        Job::append(append, &Options::default().limits).unwrap()
+    };
+    let jobs = vec![track("a", 1), track("b", 1), track("a", 2), track("b", 2), track("c", 1)];
+    assert!(writer.step(jobs).iter().all(Result::is_ok));
+    let replies = writer.step(vec![track("a", 3), track("b", 3), track("d", 1), track("c", 2)]);
+    let refused = replies.iter().map(Result::is_err).collect::<Vec<_>>();
+    assert_eq!(refused, [false, false, true, false]);
+}

@@ -137,6 +137,117 @@ fn a_missing_segment_is_seen() {
     fs::remove_file(dir.path().join(FIRST)).unwrap();
     let (writer, _reader) = open(dir.path(), &small());
     assert!(writer.read_only().unwrap().contains("does not follow"));
+    // Cause: asking for what was in it panicked. Fix: it is damage like any other.
+    let mut cursor = _reader.read(Read::query(Query::All)).unwrap().cursor;
+    assert!(matches!(cursor.next_batch(), Err(ReadError::Damaged { .. })));
+}
+
+/// Cause: of a segment that belongs to another store one event was taken for lost, and the others
+/// were served. Fix: nothing of it is.
+#[test]
+fn nothing_of_another_stores_segment_is_served() {
+    let write = |dir: &Path, kind: &str| {
+        let (mut writer, _reader) = open(dir, &small());
+        for n in 1..=200u128 {
+            writer.step(vec![append("s-1", [event(n, kind, &"x".repeat(900))])]);
+        }
+    };
+    let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(ours.path(), "ours");
+    write(theirs.path(), "gone");
+    let mut names: Vec<_> = fs::read_dir(ours.path()).unwrap().map(|f| f.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    names.sort();
+    let second = names[1].file_name().unwrap();
+    fs::copy(theirs.path().join(second), ours.path().join(second)).unwrap();
+    let _ = fs::remove_file(names[1].with_extension("idx"));
+    let (writer, reader) = open(ours.path(), &small());
+    assert!(writer.read_only().unwrap().contains("does not follow"));
+    for from in 1..=200 {
+        let read = Read { from: Some(from), limit: Some(1), ..Read::query(Query::All) };
+        let answer = reader.read(read).unwrap().cursor.next_batch();
+        if let Ok(batch) = answer {
+            let is_ours = |e: &factum_core::RecordedEvent| e.event_type().as_str() == "ours";
+            assert!(batch.events.iter().all(is_ours), "{from}");
+        }
+    }
+}
+
+/// Cause: an event from behind lost ones was delivered with those before them, and a consumer who
+/// went on from there was told that it had caught up. Fix: nothing from behind a hole is delivered.
+#[test]
+fn a_stream_with_a_hole_is_read_up_to_it_and_no_further() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = three(dir.path());
+    let (mut writer, reader) = open(dir.path(), &Options::default());
+    for n in 4..=5 {
+        writer.step(vec![append("s-1", [event(n, "t", "x")])]).pop().unwrap().unwrap();
+    }
+    writer.step(vec![metadata("s-1")]).pop().unwrap().unwrap();
+    drop((writer, reader));
+    change(dir.path(), ends[1] as usize + 40, 1);
+    let (_writer, reader) = open(dir.path(), &Options::default());
+    let mut cursor = reader.read(Read::stream(name("s-1"))).unwrap().cursor;
+    let revisions = |batch: factum_core::Batch| {
+        batch.events.iter().map(|event| event.revision().0).collect::<Vec<_>>()
+    };
+    assert_eq!(revisions(cursor.next_batch().unwrap()), [0, 1]);
+    assert!(matches!(cursor.next_batch(), Err(ReadError::Damaged { .. })));
+    let select = factum_core::Select::Stream(name("s-1"));
+    let behind = factum_core::Subscribe { select, after: Some(2) };
+    let answer = reader.subscribe(behind).unwrap().next_batch();
+    let told = answer.map(revisions);
+    assert!(matches!(&told, Ok(found) if *found == [3, 4]) || told.is_err(), "{told:?}");
+}
+
+fn metadata(stream: &str) -> factum_log::Job {
+    let change = factum_core::Change::SetMetadata(factum_core::StreamMetadata::default());
+    let limits = Options::default().limits;
+    factum_log::Job::change(name(stream), change, None, &limits).unwrap()
+}
+
+/// Cause: metadata that was lost read as none, so that what it hid came back, and a tracked
+/// position that was lost as never given. Fix: both are reported as damaged.
+#[test]
+fn lost_metadata_and_tracking_are_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = three(dir.path());
+    let (mut writer, _reader) = open(dir.path(), &Options::default());
+    writer.step(vec![append("other-1", [event(9, "t", "x")])]).pop().unwrap().unwrap();
+    drop((writer, _reader));
+    change(dir.path(), ends[1] as usize + 40, 1);
+    let (_writer, reader) = open(dir.path(), &Options::default());
+    let damaged = |error: ReadError| matches!(error, ReadError::Damaged { .. });
+    assert!(damaged(reader.metadata(&name("other-1")).unwrap_err()));
+    assert!(damaged(reader.tracked("source").unwrap_err()));
+    let mut cursor = reader.read(Read::stream(name("other-1"))).unwrap().cursor;
+    assert!(damaged(cursor.next_batch().unwrap_err()));
+}
+
+/// Cause: every byte of a torn payload that looked like the head of a frame cost a checksum of up
+/// to 64 MiB. Fix: a head must fit its place, and there is an end to looking.
+#[test]
+fn a_torn_payload_that_looks_like_frames_is_opened_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _reader) = open(dir.path(), &Options::default());
+    writer.step(vec![append("s-1", [event(1, "t", "x")])]).pop().unwrap().unwrap();
+    let mut head = [0u8; 28];
+    head[4..8].copy_from_slice(&(60u32 << 20).to_le_bytes());
+    head[8..12].copy_from_slice(&1u32.to_le_bytes());
+    head[20..24].copy_from_slice(&4200u32.to_le_bytes());
+    let payload = head.repeat((4 << 20) / 28);
+    let big = factum_core::EventData { data: payload.into(), ..event(2, "t", "") };
+    writer.step(vec![append("s-1", [big])]).pop().unwrap().unwrap();
+    drop((writer, _reader));
+    let path = dir.path().join(FIRST);
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[end] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let start = std::time::Instant::now();
+    let (writer, reader) = open(dir.path(), &Options::default());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    assert!(writer.read_only().is_some() || everything(&reader).len() == 1);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Filling a batch with what a query selects, by position.
 
 use super::{Cursor, Filling, ORDINALS_AT_ONCE, Pushed};
-use crate::{error::Fault, index::select::Window, segment::Segment};
+use crate::{
+    error::{Damage, Fault},
+    index::select::Window,
+    segment::Segment,
+};
 use factum_core::Query;
 
 /// A piece of a segment without anything missing in it.
@@ -68,6 +72,10 @@ impl Cursor {
 
     /// The part of a segment from a position on, up to what is missing.
     fn piece(&self, segment: &Segment, at: u64, last: u32) -> Piece {
+        if at < segment.base() {
+            // What was before the first segment is gone.
+            return Piece::Missing(segment.fault(0, Damage::Sequence));
+        }
         let from = segment.ordinal(at).min(last);
         if let Some(missing) = segment.missing_at(from) {
             return Piece::Missing(segment.fault(missing.offset, missing.what));
@@ -91,9 +99,9 @@ impl Cursor {
         window: Window,
     ) -> Result<Vec<u32>, Fault> {
         let Some(file) = Self::file_of(segment) else { return segment.index.select(query, window) };
-        let number = segment.header.number;
-        if self.lists.as_ref().is_none_or(|(of, _)| *of != number) {
-            self.lists = Some((number, file.lists(query)?));
+        let base = segment.base();
+        if self.lists.as_ref().is_none_or(|(of, _)| *of != base) {
+            self.lists = Some((base, file.lists(query)?));
         }
         let lists = self.lists.as_ref().map(|(_, lists)| lists);
         Ok(lists.map_or_else(Vec::new, |lists| lists.select(window)))

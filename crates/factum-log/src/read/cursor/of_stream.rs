@@ -1,12 +1,7 @@
 //! Filling a batch with the visible events of a stream, by revision.
 
 use super::{Cursor, Filling, ORDINALS_AT_ONCE, Pushed};
-use crate::{
-    error::Fault,
-    index::{StreamPart, StreamSpan},
-    read::snapshot::Snapshot,
-    segment::Segment,
-};
+use crate::{error::Fault, index::StreamPart, read::snapshot::Snapshot, segment::Segment};
 use factum_core::{Revision, StreamName, Timestamp};
 use std::sync::Arc;
 
@@ -34,25 +29,27 @@ impl Cursor {
         let Some(visible) = self.visible(stream, filling.snapshot)? else { return Ok(true) };
         while !filling.is_full(self.plan.left) {
             let Some(at) = self.revision(&visible) else { return Ok(true) };
-            let Some(found) = self.find(stream, at, filling.snapshot)? else { return Ok(true) };
+            let Some(found) = self.find(stream, at, filling.snapshot)? else {
+                return match filling.snapshot.damage() {
+                    Some(fault) if filling.page.is_empty() => Err(fault),
+                    Some(_) => Ok(false),
+                    None => Ok(true),
+                };
+            };
             for ordinal in found.ordinals {
                 let is_old = found.segment.position(ordinal) < visible.first_position;
                 if is_old && self.plan.backward {
                     self.plan.at = None;
                     return Ok(true);
                 }
-                let before = filling.page.len();
-                let revision = match is_old {
-                    true => self.revision_of(filling, &found.segment, ordinal)?,
-                    false => match self.push(filling, &found.segment, ordinal)? {
-                        Pushed::Passed { revision } => revision,
-                        Pushed::NoRoom => return Ok(false),
-                    },
-                };
+                let revision = self.revision_of(filling, &found.segment, ordinal)?;
                 let expected = self.revision(&visible);
                 if let Some(fault) = self.hole(filling.snapshot, expected, revision) {
-                    // What was found before the hole is delivered first.
-                    return if before == 0 { Err(fault) } else { Ok(false) };
+                    // What was found before the hole is delivered first, and nothing from behind it.
+                    return if filling.page.is_empty() { Err(fault) } else { Ok(false) };
+                }
+                if !is_old && let Pushed::NoRoom = self.push(filling, &found.segment, ordinal)? {
+                    return Ok(false);
                 }
                 self.pass_revision(revision);
                 if filling.is_full(self.plan.left) || self.revision(&visible).is_none() {
@@ -99,9 +96,7 @@ impl Cursor {
         let head = self.plan.head.unwrap_or(snapshot.until);
         let whole = Snapshot { until: head, ..snapshot };
         let known = whole.stream_head(&mut self.frames, stream)?;
-        if let Some(fault) = self.lost_after(stream, whole)? {
-            return Err(fault);
-        }
+        whole.check_known(stream)?;
         let Some(Revision(last)) = known.last.filter(|_| !known.tombstoned) else {
             return Ok(None);
         };
@@ -117,38 +112,12 @@ impl Cursor {
         Ok(Some(Visible { first, last, first_position }))
     }
 
-    /// Damage after the stream's last known event: it may have had more.
-    fn lost_after(
-        &self,
-        stream: &StreamName,
-        snapshot: Snapshot<'_>,
-    ) -> Result<Option<Fault>, Fault> {
-        for (segment, until) in snapshot.newest_first() {
-            if segment.missing.is_empty() && segment.index.span(stream, until)?.is_some() {
-                return Ok(None);
-            }
-            let last = segment.index.span(stream, until)?.map(|span: StreamSpan| span.last);
-            let is_after = |start: u32| last.is_none_or(|last| start > last);
-            let mut missing = segment.missing.iter();
-            if let Some(lost) = missing.find(|missing| is_after(missing.ordinals.start)) {
-                return Ok(Some(segment.fault(lost.offset, lost.what)));
-            }
-            if last.is_some() {
-                return Ok(None);
-            }
-        }
-        Ok(None)
-    }
-
     /// A revision that should be there and is not, in a store with damage: report that.
     fn hole(&self, snapshot: Snapshot<'_>, expected: Option<u64>, found: u64) -> Option<Fault> {
         if expected == Some(found) {
             return None;
         }
-        let lost = |segment: &Arc<Segment>| {
-            segment.missing.first().map(|lost| segment.fault(lost.offset, lost.what))
-        };
-        snapshot.segments.iter().find_map(lost)
+        snapshot.damage()
     }
 
     /// Some of the stream's events from a revision on.
@@ -195,10 +164,10 @@ impl Cursor {
         let Some(file) = Self::file_of(segment) else {
             return segment.index.of_stream(stream, part);
         };
-        let number = segment.header.number;
-        if self.ordinals.as_ref().is_none_or(|(of, _)| *of != number) {
+        let base = segment.base();
+        if self.ordinals.as_ref().is_none_or(|(of, _)| *of != base) {
             let all = StreamPart { from: 0, backward: false, max: usize::MAX };
-            self.ordinals = Some((number, file.of_stream(stream, all)?));
+            self.ordinals = Some((base, file.of_stream(stream, all)?));
         }
         let ordinals = self.ordinals.as_ref().map(|(_, ordinals)| part.of(ordinals));
         Ok(ordinals.unwrap_or_default())
