@@ -62,6 +62,8 @@ pub struct Question {
     pub read: Read,
     /// What must come.
     pub events: Vec<RecordedEvent>,
+    /// What would come without a limit.
+    pub unlimited: Vec<RecordedEvent>,
     /// What the stream must be said to be.
     pub state: Option<StreamState>,
 }
@@ -70,8 +72,8 @@ pub struct Question {
 #[must_use]
 pub fn all_backward(truth: &Truth<'_>) -> Question {
     let read = Read { direction: Direction::Backward, ..Read::query(Query::All) };
-    let events = truth.0.iter().rev().cloned().collect();
-    Question { read, events, state: None }
+    let events: Vec<_> = truth.0.iter().rev().cloned().collect();
+    Question { read, unlimited: events.clone(), events, state: None }
 }
 
 /// A read of a kind that the dice choose, about something that is there, or is not.
@@ -138,12 +140,13 @@ fn finish(
     if read.direction == Direction::Backward {
         events.reverse();
     }
+    let unlimited = events.clone();
     if dice.one_in(4) {
         let limit = dice.below(6);
         read.limit = Some(limit);
         events.truncate(usize::try_from(limit).expect("below 6"));
     }
-    Question { read, events, state }
+    Question { read, events, unlimited, state }
 }
 
 fn of_stream(truth: &Truth<'_>, stream: Option<&StreamName>, dice: &mut Dice) -> Question {
@@ -174,6 +177,15 @@ fn as_of(truth: &Truth<'_>, about: &RecordedEvent, dice: &mut Dice) -> Question 
     finish(read, events, None, dice)
 }
 
+/// Everything, as it was recorded at some moment.
+pub fn moment(truth: &Truth<'_>, dice: &mut Dice) -> Question {
+    let moment = dice.pick(truth.0).recorded_at();
+    let read = Read { as_of: AsOf::Recorded(moment), ..Read::query(Query::All) };
+    let events = truth.0.iter().filter(|event| event.recorded_at() <= moment);
+    let events: Vec<_> = events.cloned().collect();
+    Question { read, unlimited: events.clone(), events, state: None }
+}
+
 /// Asks, and accepts the one right answer only.
 pub fn ask(reader: &Reader, question: &Question) -> Result<(), String> {
     let answer = read(reader, question.read.clone());
@@ -195,7 +207,8 @@ pub fn ask(reader: &Reader, question: &Question) -> Result<(), String> {
 pub fn ask_damaged(reader: &Reader, question: &Question) -> Result<(), String> {
     let answer = read(reader, question.read.clone());
     let read_only = reader.read_only().is_some();
-    let mut left = question.events.iter();
+    let right = if read_only { &question.unlimited } else { &question.events };
+    let mut left = right.iter();
     for event in &answer.events {
         // In the right order; in a store that says it is damaged, some may be passed over.
         let found = match read_only {

@@ -9,6 +9,7 @@
 //! | [`work`] | histories: groups of appends and changes, from a seed |
 //! | [`check`](mod@check) | whether a store agrees with itself and with the model |
 //! | [`rows`] | the rows, and the runner that shares a time budget among them |
+//! | `planted` | with the feature `planted`: which row catches which bug in the engine |
 //!
 //! Nothing here calls the engine's own judgement: what it gets wrong the model must not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "here a panic is a find")]
@@ -18,5 +19,7 @@ pub mod clock;
 pub mod dice;
 pub mod disk;
 pub mod model;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod rows;
 pub mod work;

@@ -1,10 +1,16 @@
 //! The rows of the programme that run here, and what each is: a name, a goal, and a case that a
 //! seed decides wholly.
 
+mod faults;
+mod flips;
+mod history;
 mod power;
 mod recovery;
 mod runner;
+mod sectors;
+mod store;
 mod survivor;
+mod truncation;
 
 pub use runner::{Budget, Outcome, run};
 
@@ -16,6 +22,8 @@ pub type Find = String;
 pub struct Meter {
     /// Images, histories or runs so far, in this case.
     pub done: u64,
+    /// Those of them in which the newest file was cut short, and nothing said so.
+    pub unseen: u64,
     until: std::time::Instant,
 }
 
@@ -44,6 +52,11 @@ pub struct Row {
 
 /// All of them.
 pub const ROWS: &[Row] = &[
-    Row { name: "power-cut", unit: "images", goal: 100_000, share: 30, case: power::case },
-    Row { name: "recovery-crash", unit: "images", goal: 5_000, share: 10, case: recovery::case },
+    Row { name: "power-cut", unit: "images", goal: 100_000, share: 40, case: power::case },
+    Row { name: "recovery-crash", unit: "images", goal: 5_000, share: 8, case: recovery::case },
+    Row { name: "history", unit: "histories", goal: 10_000, share: 24, case: history::case },
+    Row { name: "disk-errors", unit: "runs", goal: 10_000, share: 12, case: faults::case },
+    Row { name: "bit-flips", unit: "bytes", goal: 100_000, share: 24, case: flips::case },
+    Row { name: "truncation", unit: "lengths", goal: 50_000, share: 10, case: truncation::case },
+    Row { name: "sectors", unit: "sectors", goal: 5_000, share: 4, case: sectors::case },
 ];

@@ -159,9 +159,9 @@ impl Author {
         StreamName::new(name).unwrap()
     }
 
-    fn event(&mut self) -> EventData {
+    fn event(&mut self, bytes: Option<usize>) -> EventData {
         self.ids += 1;
-        let bytes = self.sizes.event_bytes(&mut self.dice);
+        let bytes = bytes.unwrap_or_else(|| self.sizes.event_bytes(&mut self.dice));
         let fill = u8::try_from(self.dice.below(256)).expect("a byte");
         let event_type = EventType::new(&format!("t{}", self.dice.below(4))).unwrap();
         let mut event = EventData::new(Uuid::from_u128(self.ids), event_type, vec![fill; bytes]);
@@ -182,9 +182,11 @@ impl Author {
     fn append(&mut self) -> Task {
         let mut append = Append::default();
         let stream = self.stream();
-        for _ in 0..self.sizes.events(&mut self.dice) {
+        let bulk = self.sizes.bulk(&mut self.dice);
+        let count = bulk.map_or_else(|| self.sizes.events(&mut self.dice), |(count, _)| count);
+        for _ in 0..count {
             let stream = if self.dice.one_in(5) { self.stream() } else { stream.clone() };
-            let event = self.event();
+            let event = self.event(bulk.map(|(_, bytes)| bytes));
             append.events.push((stream, event));
         }
         if self.dice.one_in(3) {
@@ -242,7 +244,7 @@ impl Author {
         let Some(Task::Append(mut append)) = self.retry() else { return None };
         append.checks.clear();
         let stream = append.events.first()?.0.clone();
-        append.events.push((stream, self.event()));
+        append.events.push((stream, self.event(None)));
         Some(Task::Append(append))
     }
 

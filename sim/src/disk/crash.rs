@@ -26,12 +26,14 @@ const FATES: [Fate; 6] =
 
 /// What of a file a sector or the length of it is.
 pub(super) enum Piece {
-    Sector(usize),
+    /// Of which change, and how many sectors that has.
+    Sector(usize, usize),
     Len,
 }
 
-/// Applies those pieces of what is pending that are to be kept, in their order.
-pub(super) fn settle(inode: &Inode, mut keep: impl FnMut(Piece) -> bool) -> Vec<u8> {
+/// Applies those pieces of what is pending that are to be kept, in their order. The file is at least
+/// so long then.
+pub(super) fn settle(inode: &Inode, least: usize, mut keep: impl FnMut(Piece) -> bool) -> Vec<u8> {
     let mut bytes = inode.durable.to_vec();
     let mut len = bytes.len();
     for (nth, change) in inode.pending.iter().enumerate() {
@@ -42,8 +44,9 @@ pub(super) fn settle(inode: &Inode, mut keep: impl FnMut(Piece) -> bool) -> Vec<
                 }
             }
             Change::Sectors(first, image) => {
+                let count = image.len().div_ceil(SECTOR);
                 for (sector, image) in (*first..).zip(image.chunks(SECTOR)) {
-                    if !keep(Piece::Sector(nth)) {
+                    if !keep(Piece::Sector(nth, count)) {
                         continue;
                     }
                     let at = sector * SECTOR;
@@ -56,7 +59,7 @@ pub(super) fn settle(inode: &Inode, mut keep: impl FnMut(Piece) -> bool) -> Vec<
         }
     }
     // Sectors past the length that was kept are not part of the file; what lies between is zero.
-    bytes.resize(len, 0);
+    bytes.resize(len.max(least), 0);
     bytes
 }
 
@@ -116,7 +119,7 @@ fn cut_inode(inode: &Inode, overall: Fate, dice: &mut Dice) -> Inode {
         _ if inode.pending.is_empty() => inode.durable.clone(),
         Fate::Lost => inode.durable.clone(),
         Fate::Kept => inode.flushed(),
-        Fate::Shredded => Arc::new(settle(inode, |_| dice.one_in(2))),
+        Fate::Shredded => Arc::new(settle(inode, 0, |_| dice.one_in(2))),
         Fate::Mixed => Arc::new(mixed(inode, dice)),
     };
     Inode { cache: bytes.clone(), durable: bytes, pending: Vec::new(), forked: false }
@@ -125,11 +128,11 @@ fn cut_inode(inode: &Inode, overall: Fate, dice: &mut Dice) -> Inode {
 fn mixed(inode: &Inode, dice: &mut Dice) -> Vec<u8> {
     // Which write the last piece was of, what becomes of it, and how many of its sectors passed.
     let (mut of, mut fate, mut passed, mut torn_at) = (usize::MAX, Fate::Lost, 0, 0);
-    settle(inode, |piece| match piece {
+    settle(inode, 0, |piece| match piece {
         Piece::Len => dice.one_in(2),
-        Piece::Sector(nth) => {
+        Piece::Sector(nth, count) => {
             if nth != of {
-                (of, passed, torn_at) = (nth, 0, dice.below(12));
+                (of, passed, torn_at) = (nth, 0, dice.below(count as u64 + 1));
                 fate = *dice.pick(&[Fate::Kept, Fate::Lost, Fate::Mixed, Fate::Shredded]);
             }
             passed += 1;

@@ -61,6 +61,16 @@ pub(super) enum Change {
     Len(usize),
 }
 
+impl Change {
+    /// One past the last byte that it writes.
+    fn end(&self) -> Option<usize> {
+        match self {
+            Self::Sectors(first, image) => Some(first * SECTOR + image.len()),
+            Self::Len(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
     pub(super) cache: Arc<Vec<u8>>,
@@ -224,7 +234,12 @@ impl Inode {
     pub(super) fn flushed(&self) -> Arc<Vec<u8>> {
         match self.forked {
             false => self.cache.clone(),
-            true => Arc::new(super::crash::settle(self, |_| true)),
+            true => {
+                // What is written past the end on disk makes the file longer there too.
+                let ends = self.pending.iter().filter_map(Change::end);
+                let least = ends.max().unwrap_or(0).min(self.cache.len());
+                Arc::new(super::crash::settle(self, least, |_| true))
+            }
         }
     }
 
@@ -238,7 +253,7 @@ impl Inode {
     /// Every second change reaches the disk.
     fn drop_dirty(&mut self) {
         let mut nth = 0u32;
-        let bytes = super::crash::settle(self, |_| {
+        let bytes = super::crash::settle(self, 0, |_| {
             nth += 1;
             nth.is_multiple_of(2)
         });

@@ -2,9 +2,11 @@
 
 use super::{Find, Meter, power::GROUPS, survivor::Survivor};
 use crate::{
+    check,
     dice::Dice,
     disk::{Fs, SimDisk},
-    work::{Record, Sizes, Stage},
+    model::Model,
+    work::{Record, Session, Sizes, Stage},
 };
 
 /// How often recovery is cut, one inside the other.
@@ -30,23 +32,34 @@ fn one(record: &Record, seed: u64) -> Result<(), Find> {
     let calls = 1 + dice.index(record.trace.len());
     let mut fs = Fs::default();
     record.trace[..calls].iter().for_each(|op| fs.apply(op));
-    let mut image = fs.cut(&mut dice);
+    // The power goes, or the program only: then what was written is there still, durable or not.
+    let mut image = if dice.one_in(2) { fs.cut(&mut dice) } else { fs };
+    let mut known = record.known(calls);
     for _ in 0..DEPTH {
-        image = cut_in_recovery(image, &mut dice)?;
+        let seen;
+        (image, seen) = cut_in_recovery(image, &mut dice)?;
+        // What was served once is durable.
+        let fits = |done: &usize| seen.is_none_or(|seen| record.models[*done].events.len() >= seen);
+        let least = known.clone().find(fits);
+        let least = least.ok_or_else(|| format!("{seen:?} events were served, too many"))?;
+        known = least..=*known.end();
     }
-    let survivor = Survivor { record, known: record.known(calls), image };
+    let survivor = Survivor { record, known, image };
     survivor.check(seed).map_err(|find| format!("after call {calls}: {find}"))
 }
 
-/// The disk after a cut at some call of opening it.
-fn cut_in_recovery(image: Fs, dice: &mut Dice) -> Result<Fs, Find> {
+/// The disk after a cut at some call of opening it; and how many events were served before, where
+/// the cut came after the last call.
+fn cut_in_recovery(image: Fs, dice: &mut Dice) -> Result<(Fs, Option<usize>), Find> {
     let stage = Stage::new(SimDisk::new(image.clone()), dice.roll());
     stage.disk.record();
-    let opened = stage.open().map_err(|error| format!("opening after a cut: {error}"))?;
-    drop(opened);
+    let session = Session::open(&stage, Model::default())?;
+    let served = check::everything(&session.reader)?.len();
+    drop(session);
     let trace = stage.disk.take_trace();
     let mut fs = image;
-    let calls = dice.index(trace.len() + 1);
+    let calls = if dice.one_in(3) { trace.len() } else { dice.index(trace.len() + 1) };
     trace[..calls].iter().for_each(|op| fs.apply(op));
-    Ok(fs.cut(dice))
+    let after = if dice.one_in(3) { fs } else { fs.cut(dice) };
+    Ok((after, (calls == trace.len()).then_some(served)))
 }

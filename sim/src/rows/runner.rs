@@ -31,6 +31,8 @@ pub struct Budget {
 pub struct Outcome {
     /// How many were looked at.
     pub done: u64,
+    /// In how many of them the newest file was cut short, and nothing said so.
+    pub unseen: u64,
     /// How long it took.
     pub took: Duration,
     /// Each with the seed of its case.
@@ -40,9 +42,11 @@ pub struct Outcome {
 /// A row stops at so many finds: they are mostly one.
 const FINDS_MAX: usize = 3;
 
+#[derive(Default)]
 struct Progress {
     next: AtomicU64,
     done: AtomicU64,
+    unseen: AtomicU64,
     finds: Mutex<Vec<(u64, Find)>>,
 }
 
@@ -50,8 +54,7 @@ struct Progress {
 #[must_use]
 pub fn run(row: &Row, budget: Budget) -> Outcome {
     let start = Instant::now();
-    let progress =
-        Progress { next: AtomicU64::new(0), done: AtomicU64::new(0), finds: Mutex::default() };
+    let progress = Progress::default();
     let threads = if budget.only { 1 } else { budget.threads };
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -59,7 +62,8 @@ pub fn run(row: &Row, budget: Budget) -> Outcome {
         }
     });
     let finds = progress.finds.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Outcome { done: progress.done.into_inner(), took: start.elapsed(), finds }
+    let (done, unseen) = (progress.done.into_inner(), progress.unseen.into_inner());
+    Outcome { done, unseen, took: start.elapsed(), finds }
 }
 
 fn work(row: &Row, budget: Budget, until: Instant, progress: &Progress) {
@@ -71,9 +75,10 @@ fn work(row: &Row, budget: Budget, until: Instant, progress: &Progress) {
             return;
         }
         let seed = if budget.only { budget.seed } else { Dice::of(budget.seed, nth).roll() };
-        let mut meter = Meter { done: 0, until };
+        let mut meter = Meter { done: 0, unseen: 0, until };
         let ended = catch_unwind(AssertUnwindSafe(|| (row.case)(seed, &mut meter)));
         progress.done.fetch_add(meter.done, Ordering::Relaxed);
+        progress.unseen.fetch_add(meter.unseen, Ordering::Relaxed);
         let find = match ended {
             Ok(Ok(())) => continue,
             Ok(Err(find)) => find,

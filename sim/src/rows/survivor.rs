@@ -36,7 +36,7 @@ impl Survivor<'_> {
         if after[..events.len()] != events {
             return Err("what was there has changed since appends went on".into());
         }
-        if dice.one_in(4) {
+        if dice.one_in(2) {
             self.reopen(session, &after, &mut dice)?;
         }
         Ok(())
@@ -71,7 +71,8 @@ impl Survivor<'_> {
             tasks.push(&self.record.tasks[dice.index(done)]);
         }
         let from = *self.known.start();
-        let upto = (self.known.end() + 2).min(self.record.tasks.len());
+        let most = (self.known.end() + 2).min(self.record.tasks.len());
+        let upto = from + dice.index(most - from + 1);
         tasks.extend(&self.record.tasks[from..upto]);
         if dice.one_in(2) {
             let group: Vec<Task> = tasks.into_iter().cloned().collect();

@@ -33,6 +33,19 @@ impl Session {
         Ok(Self { stage: stage.clone(), writer, reader, model, unindexed: Vec::new() })
     }
 
+    /// A store that is open already.
+    #[must_use]
+    pub fn around(stage: &Stage, writer: Writer, reader: Reader) -> Self {
+        let (model, unindexed) = Default::default();
+        Self { stage: stage.clone(), writer, reader, model, unindexed }
+    }
+
+    /// About so many bytes of events are there.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.model.events.iter().map(|event| event.said.data.len() as u64 + 80).sum()
+    }
+
     /// Has tasks done as one group; each answer must be the model's.
     pub fn group(&mut self, tasks: &[Task]) -> Result<(), String> {
         let answers = self.submit(tasks);
@@ -113,7 +126,8 @@ impl Session {
 /// Whether a store tracks what the model does.
 pub fn tracks(reader: &Reader, model: &Model) -> Result<(), String> {
     for source in super::SOURCES {
-        let (found, right) = (reader.tracked(source), model.tracked.get(source).copied());
+        let (found, right) =
+            (reader.tracked(source).ok().flatten(), model.tracked.get(source).copied());
         if found != right {
             return Err(format!("source {source} is at {found:?} instead of {right:?}"));
         }

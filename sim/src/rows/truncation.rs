@@ -1,0 +1,34 @@
+//! The newest file and the one before it, cut to every length.
+
+use super::{Find, Meter, store::Closed};
+use crate::dice::Dice;
+
+pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
+    let store = Closed::new(seed)?;
+    let mut dice = Dice::new(seed);
+    let logs = store.files.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "log"));
+    let mut places: Vec<_> =
+        logs.flat_map(|(path, to)| (0..*to).map(move |at| (path, at))).collect();
+    for nth in (1..places.len()).rev() {
+        places.swap(nth, dice.index(nth + 1));
+    }
+    for (path, len) in places {
+        if meter.is_over() {
+            return Ok(());
+        }
+        meter.done += 1;
+        let mut damaged = store.disk.clone();
+        damaged.damage(path, |bytes| bytes.truncate(len));
+        if dice.one_in(2) {
+            damaged = store.without_indexes(damaged);
+        }
+        let checked = match store.is_newest(path) {
+            true => store.check_newest(damaged, &mut dice),
+            false => store.check(damaged, &mut dice).map(|()| false),
+        };
+        let unseen =
+            checked.map_err(|find| format!("{} cut to {len} bytes: {find}", path.display()))?;
+        meter.unseen += u64::from(unseen);
+    }
+    Ok(())
+}
