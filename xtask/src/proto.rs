@@ -12,7 +12,8 @@ use std::{error::Error, path::Path, process::Command};
 ///
 /// If the generator cannot be built, or a `.proto` file is wrong: it has printed why.
 pub(crate) fn generate() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no parent folder")?;
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no parent folder")?;
     let proto = root.join("crates/factum-proto");
     let status = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--manifest-path"])

@@ -1,7 +1,7 @@
 //! Bugs on purpose, for the reliability programme to catch: its rows are as good as what they find.
 //!
-//! For tests only. Without the feature `planted` every question is answered with a constant `false`,
-//! and nothing of this is in the engine.
+//! For tests only. Without the feature `planted` every question is answered with a constant
+//! `false`, and nothing of this is in the engine.
 #![cfg_attr(not(feature = "planted"), allow(unreachable_pub, reason = "public for its tests only"))]
 
 /// A bug that can be switched on.

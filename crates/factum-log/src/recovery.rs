@@ -99,17 +99,17 @@ fn make_good(dir: &Path, options: &Options, loaded: &Loaded) -> Result<(), OpenE
         }
     }
     for segment in loaded.segments.iter().rev().skip(1) {
-        // Without its file an index stays in memory; a full disk must not keep a store from opening.
+        // Without its file an index stays in memory: a full disk must not keep a store closed.
         let _ = index_segment(dir, options, segment);
     }
     Ok(())
 }
 
-/// Makes durable what was found whole, and perhaps is in the page cache only: before it is served, it
-/// must be as durable as if it had been acknowledged.
+/// Makes durable what was found whole, and perhaps is in the page cache only: before it is served,
+/// it must be as durable as if it had been acknowledged.
 ///
-/// A sync is not enough. Where one failed before, the system may hold the bytes for written: they are
-/// written again.
+/// A sync is not enough. Where one failed before, the system may hold the bytes for written: they
+/// are written again.
 fn make_durable(segment: &Segment, unproven: Range<u64>) -> Result<(), Fault> {
     let path = &segment.path;
     let mut at = unproven.start;

@@ -110,7 +110,7 @@ fn every_folder_above_a_new_one_is_made_durable() {
     }
 }
 
-/// Cause: an error of the disk for a folder above was passed over as if the system did not know how.
+/// Cause: a disk error for a folder above was passed over as if the system did not know how.
 /// Fix: only refusals are.
 #[test]
 fn a_folder_that_cannot_be_made_durable_is_an_error() {

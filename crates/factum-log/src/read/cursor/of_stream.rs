@@ -45,7 +45,7 @@ impl Cursor {
                 let revision = self.revision_of(filling, &found.segment, ordinal)?;
                 let expected = self.revision(&visible);
                 if let Some(fault) = self.hole(filling.snapshot, expected, revision) {
-                    // What was found before the hole is delivered first, and nothing from behind it.
+                    // What was found before the hole is delivered, and nothing from behind it.
                     return if filling.page.is_empty() { Err(fault) } else { Ok(false) };
                 }
                 if !is_old && let Pushed::NoRoom = self.push(filling, &found.segment, ordinal)? {
