@@ -385,7 +385,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Sealed segments whose index file is to be written, for [`write_index`] on any thread.
+    /// Sealed segments whose index file is to be written, for [`Unindexed::write`] on any thread.
     pub fn take_unindexed(&mut self) -> Vec<Unindexed> {
         let shared = &self.shared;
         let unindexed = std::mem::take(&mut self.unindexed);
