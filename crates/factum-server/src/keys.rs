@@ -1,9 +1,12 @@
 //! What an event's metadata says in place of fields that a protocol does not have: `$tags`,
 //! `$occurredAt` and `$stream`.
 //!
-//! The metadata itself is stored as it came.
+//! The metadata itself is stored as it came. Where fields came otherwise, over a protocol that has
+//! them, metadata is told with the keys in front ([`told`]): in the one way in which our client
+//! writes them too, so that it takes them off again, byte for byte.
 
-use factum_core::{EventType, InvalidName, StreamName, Tag, Timestamp};
+use bytes::Bytes;
+use factum_core::{EventType, InvalidName, RecordedEvent, StreamName, Tag, Timestamp};
 use nojson::{RawJson, RawJsonValue};
 
 /// The key of the tags: an array of strings.
@@ -93,6 +96,67 @@ pub(crate) fn rfc3339(time: Timestamp) -> String {
         .to_string()
 }
 
+/// An event's metadata with the keys of the fields that it does not have itself. Metadata that is
+/// no JSON object has no place for them, and is told as it is.
+pub(crate) fn told(event: &RecordedEvent) -> Bytes {
+    let metadata = event.metadata_bytes();
+    let (tags, at) = (event.tags(), event.occurred_at_given());
+    // Most events have neither, and are not parsed.
+    if tags.is_empty() && at.is_none() {
+        return metadata;
+    }
+    put(&metadata, tags, at).map_or(metadata, Bytes::from)
+}
+
+fn put(metadata: &[u8], tags: &[Tag], at: Option<Timestamp>) -> Option<String> {
+    let text = std::str::from_utf8(metadata).ok()?;
+    let (own, members) = if text.is_empty() { (Own::default(), "}") } else { own(text)? };
+    let mut front = Vec::with_capacity(2);
+    if !tags.is_empty() && !own.has_tags {
+        let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+        front.push(format!("\"{TAGS}\":{}", nojson::Json(tags)));
+    }
+    if let Some(at) = at.filter(|_| !own.has_occurred_at) {
+        front.push(format!("\"{OCCURRED_AT}\":\"{}\"", rfc3339(at)));
+    }
+    // A space keeps `{}` apart from no metadata at all.
+    let separator = match (text.is_empty(), own.is_empty) {
+        (true, _) => "",
+        (false, true) => " ",
+        (false, false) => ",",
+    };
+    (!front.is_empty()).then(|| format!("{{{}{separator}{members}", front.join(",")))
+}
+
+/// What metadata has itself.
+struct Own {
+    is_empty: bool,
+    has_tags: bool,
+    has_occurred_at: bool,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self { is_empty: true, has_tags: false, has_occurred_at: false }
+    }
+}
+
+/// What is in an object, and all of it after its first brace.
+fn own(text: &str) -> Option<(Own, &str)> {
+    let members = text.strip_prefix('{')?;
+    let json = RawJson::parse(text).ok()?;
+    let mut own = Own::default();
+    for (key, _) in json.value().to_object().ok()? {
+        own.is_empty = false;
+        match key.to_unquoted_string_str().as_deref() {
+            Ok(TAGS) => own.has_tags = true,
+            Ok(OCCURRED_AT) => own.has_occurred_at = true,
+            _ => {}
+        }
+    }
+    Some((own, members))
+}
+
 /// The type of a link: its data is `revision@stream`.
 pub(crate) const LINK: &str = "$>";
 
@@ -142,6 +206,48 @@ mod tests {
             let error = of_metadata(bad.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(key), "{bad}: {error}");
         }
+    }
+
+    fn check_put(metadata: &str, tags: &[&str], at: Option<i64>, expected: Option<&str>) {
+        let tags: Vec<Tag> = tags.iter().map(|tag| Tag::new(tag).unwrap()).collect();
+        let put = put(metadata.as_bytes(), &tags, at.map(Timestamp));
+        assert_eq!(put.as_deref(), expected, "{metadata}");
+        if let Some(put) = put {
+            assert!(RawJson::parse(&put).is_ok(), "{put}");
+        }
+    }
+
+    #[test]
+    fn fields_are_put_in_front_of_metadata() {
+        const AT: &str = "\"$occurredAt\":\"1970-01-01T00:00:00Z\"";
+        check_put("", &["a:1", "\"b"], None, Some(r#"{"$tags":["a:1","\"b"]}"#));
+        check_put("", &[], Some(0), Some(&format!("{{{AT}}}")));
+        check_put("{}", &["a"], Some(0), Some(&format!(r#"{{"$tags":["a"],{AT} }}"#)));
+        check_put("{\n}", &["a"], None, Some("{\"$tags\":[\"a\"] \n}"));
+        check_put(r#"{ "x":1}"#, &["a"], None, Some(r#"{"$tags":["a"], "x":1}"#));
+        let inner = r#"{"x":{"$tags":[]},"y":"$occurredAt"}"#;
+        let put = format!(r#"{{"$tags":["a"],{AT},{}"#, &inner[1..]);
+        check_put(inner, &["a"], Some(0), Some(&put));
+    }
+
+    #[test]
+    fn keys_of_its_own_are_left_alone() {
+        let both = r#"{"x":1,"$tags":["a"],"$occurredAt":"1970-01-01T01:00:00+01:00"}"#;
+        check_put(both, &["a"], Some(0), None);
+        check_put(r#"{"\u0024tags":["a"]}"#, &["a"], None, None);
+        let tags_only = r#"{"$tags":["a"]}"#;
+        let with_time = r#"{"$occurredAt":"1970-01-01T00:00:00Z","$tags":["a"]}"#;
+        check_put(tags_only, &["a"], Some(0), Some(with_time));
+    }
+
+    #[test]
+    fn what_is_no_object_is_left_alone() {
+        let deep = format!("{{\"x\":{}", "[".repeat(100_000));
+        for metadata in ["no json", "[]", " {}", "{", "1", "{\"a\":1}x", &deep] {
+            check_put(metadata, &["a"], Some(0), None);
+        }
+        let tag = [Tag::new("a").unwrap()];
+        assert_eq!(put(b"{\"\xff\":1}", &tag, None), None);
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Proposed {
     }
 }
 
-/// A stored event on the wire.
+/// A stored event on the wire: its tags and its time are in its metadata, however they came.
 pub(super) fn recorded(event: &RecordedEvent, form: IdForm) -> read_event::RecordedEvent {
     let content_type = match event.content_type() {
         ContentType::Json => JSON,
@@ -127,7 +127,7 @@ pub(super) fn recorded(event: &RecordedEvent, form: IdForm) -> read_event::Recor
             ("content-type".to_owned(), content_type.to_owned()),
             ("created".to_owned(), created_ticks.to_string()),
         ]),
-        custom_metadata: event.metadata_bytes(),
+        custom_metadata: keys::told(event),
         data: event.data_bytes(),
     }
 }

@@ -13,6 +13,11 @@
 //!
 //! Commit and prepare position are both the position. Metadata and links are events like others:
 //! an append to `$$NAME` goes to the store, which judges it.
+//!
+//! Tags and the time at which it happened are keys of an event's metadata, `"$tags"` and
+//! `"$occurredAt"`, which is stored as it came. Events that have them from elsewhere (another
+//! protocol, the command line) are shown with these keys in front of their metadata, where that is
+//! empty or a JSON object without them; other metadata is shown as it is.
 
 mod append;
 mod batch;

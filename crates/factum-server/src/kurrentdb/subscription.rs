@@ -21,9 +21,16 @@ use factum_core::{
 };
 use factum_proto::event_store::client::streams::{ReadResp, read_resp as wire, read_resp::Content};
 use futures_util::stream;
-use std::{collections::VecDeque, vec};
-use tokio::task::yield_now;
+use std::{collections::VecDeque, time::Duration, vec};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until},
+};
 use tonic::Status;
+
+/// How often it is looked for a stream's tombstone, at most, and so how late it may be found. An
+/// append anywhere may have been one: without this, each would cost each subscription a read.
+const TOMBSTONE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The answers of a subscription.
 pub(super) async fn subscribe(
@@ -116,7 +123,8 @@ impl Pace {
 struct BatchEnd {
     through: Position,
     caught_up: bool,
-    was_empty: bool,
+    /// It was looked further than its last event.
+    is_past_events: bool,
 }
 
 /// A subscription in progress: at most one batch of the store is held.
@@ -130,6 +138,10 @@ struct Follower {
     /// The last revision of the stream that the client has.
     revision: Option<u64>,
     is_live: bool,
+    /// When to look for the stream's tombstone, if one may have come.
+    look_at: Option<Instant>,
+    /// When that was done last.
+    looked: Option<Instant>,
     out: VecDeque<Content>,
     /// What ends the subscription once `out` is sent.
     end: Option<Status>,
@@ -155,6 +167,8 @@ impl Follower {
             events: Vec::new().into_iter(),
             batch_end: None,
             is_live: false,
+            look_at: None,
+            looked: None,
             out: VecDeque::from([Content::Confirmation(confirmation)]),
             end: None,
             is_over: false,
@@ -188,13 +202,23 @@ impl Follower {
         }
         // A filter may go through millions without an answer: others want to run too.
         yield_now().await;
-        match next_batch(&mut self.batches).await {
+        // While there is more to read, nothing is looked for: that is done where it has caught up.
+        let batch = match self.look_at.filter(|_| self.is_live) {
+            None => next_batch(&mut self.batches).await,
+            Some(at) => tokio::select! {
+                biased;
+                () = sleep_until(at) => return self.check_tombstone().await,
+                batch = next_batch(&mut self.batches) => batch,
+            },
+        };
+        match batch {
             None => self.is_over = true,
             Some(Err(error)) => return Err(errors::of_read(&error)),
             Some(Ok(batch)) => {
-                let was_empty = batch.events.is_empty();
                 let (through, caught_up) = (batch.through, batch.caught_up);
-                self.batch_end = Some(BatchEnd { through, caught_up, was_empty });
+                let last = batch.events.last().map(RecordedEvent::position);
+                let is_past_events = last.is_none_or(|last| last < through);
+                self.batch_end = Some(BatchEnd { through, caught_up, is_past_events });
                 self.events = batch.events.into_iter();
             }
         }
@@ -224,8 +248,11 @@ impl Follower {
 
     async fn batch_ends(&mut self, end: BatchEnd) -> Result<(), Status> {
         let catches_up = end.caught_up && !self.is_live;
-        if end.was_empty && end.caught_up {
-            self.check_tombstone().await?;
+        if end.caught_up && end.is_past_events && matches!(self.of, Of::Stream(_)) {
+            self.look_soon();
+            if catches_up {
+                self.check_tombstone().await?;
+            }
         }
         if let Of::All(Some(pace)) = &mut self.of {
             self.out.extend(pace.checkpoint(end.through, catches_up));
@@ -247,8 +274,14 @@ impl Follower {
         })
     }
 
-    /// A stream's own reads do not show its tombstone: where nothing came, it is looked for.
+    /// A stream's own reads do not show its tombstone: it is looked for, though not too often.
+    fn look_soon(&mut self) {
+        let at = self.looked.map_or_else(Instant::now, |looked| looked + TOMBSTONE_INTERVAL);
+        self.look_at.get_or_insert(at);
+    }
+
     async fn check_tombstone(&mut self) -> Result<(), Status> {
+        (self.look_at, self.looked) = (None, Some(Instant::now()));
         let Of::Stream(stream) = &self.of else {
             return Ok(());
         };

@@ -24,7 +24,10 @@ use futures_util::StreamExt;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -121,6 +124,8 @@ pub(crate) struct Held {
     pub(crate) read_error: Option<ReadError>,
     /// How many events each subscription has pulled, in order of subscription.
     pub(crate) pulled: Arc<Mutex<Vec<usize>>>,
+    /// How many reads there were.
+    pub(crate) reads: Arc<AtomicUsize>,
 }
 
 impl Held {
@@ -132,6 +137,7 @@ impl Held {
             append_error: None,
             read_error: None,
             pulled: Arc::default(),
+            reads: Arc::default(),
         }
     }
 
@@ -160,6 +166,7 @@ impl EventStore for Held {
 
     async fn read(&self, read: Read) -> Result<Reading<DynBatches>, ReadError> {
         self.read_fails()?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
         AnyStore::new(self.store.clone()).read(read).await
     }
 

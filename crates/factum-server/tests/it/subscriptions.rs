@@ -1,11 +1,14 @@
 //! KurrentDB's catch-up subscriptions.
 
 use crate::harness::*;
-use factum_core::{Change, EventStore, StreamName};
+use factum_core::{
+    AnyStore, Append, Change, EventData, EventStore, EventType, StreamName, Tag, Timestamp, Uuid,
+};
 use factum_proto::event_store::client::streams::{
     read_req::options::{self as opt, filter_options::Filter},
     read_resp::Content,
 };
+use std::{sync::atomic::Ordering, time::Instant};
 use tonic::Code;
 
 async fn caught_up(
@@ -148,6 +151,61 @@ async fn a_tombstone_is_seen_and_ends_the_subscription() {
     let mut late = follow(&mut client, of_stream("a-1", START)).await;
     let status = soon(late.message()).await.unwrap_err();
     assert_eq!(status.message(), "Event stream 'a-1' is deleted.");
+}
+
+/// Cause: each append anywhere made each subscription of a stream read that stream's state.
+#[tokio::test]
+async fn the_appends_of_others_cost_a_subscription_next_to_nothing() {
+    let held = Held::new();
+    held.leave.add_permits(1_000);
+    let reads = held.reads.clone();
+    let server = Running::with(AnyStore::new(held), |_| ()).await;
+    let mut client = server.streams().await;
+    append(&mut client, "a-1", ANY, 1..=2).await;
+    let mut responses = follow(&mut client, of_stream("a-1", START)).await;
+    assert_eq!(next_data(&mut responses).await, "1");
+    assert_eq!(next_data(&mut responses).await, "2");
+    caught_up(&mut responses).await;
+    let (before, begun) = (reads.load(Ordering::Relaxed), Instant::now());
+    for id in 3..=300 {
+        append(&mut client, "b-1", ANY, [id]).await;
+    }
+    append(&mut client, "a-1", ANY, [301]).await;
+    assert_eq!(next_data(&mut responses).await, "301");
+    let looked = reads.load(Ordering::Relaxed) - before;
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    assert!(looked <= 2 + seconds, "{looked} reads in {seconds} s");
+    // A tombstone just after a look is found all the same, though nothing else is appended.
+    let a = StreamName::new("a-1").unwrap();
+    server.store.change(&a, Change::Tombstone, None).await.unwrap();
+    assert!(matches!(next(&mut responses).await, Content::Event(_)));
+    let status = soon(responses.message()).await.unwrap_err();
+    assert_eq!(status.metadata().get("exception").unwrap(), "stream-deleted");
+}
+
+#[tokio::test]
+async fn tags_and_time_from_elsewhere_are_in_the_metadata() {
+    let server = Running::start().await;
+    let mut client = server.streams().await;
+    let event = |id, metadata: &str| {
+        let event = EventData::new(Uuid::from_u128(id), EventType::new("t").unwrap(), "{}");
+        let event = event.with_tags([Tag::new("seat:7").unwrap()]);
+        let occurred_at = Some(Timestamp(0));
+        EventData { occurred_at, ..event.with_metadata(metadata.to_owned()) }
+    };
+    let events = [event(1, ""), event(2, r#"{"x":1}"#), event(3, "no json")];
+    let append = Append::to(StreamName::new("a-1").unwrap(), events);
+    server.store.append(append).await.unwrap();
+    let keys = r#""$tags":["seat:7"],"$occurredAt":"1970-01-01T00:00:00Z""#;
+    let expected = [format!("{{{keys}}}"), format!("{{{keys},\"x\":1}}"), "no json".to_owned()];
+    let read = read(&mut client, of_stream("a-1", START)).await.unwrap();
+    let mut responses = follow(&mut client, of_stream("a-1", START)).await;
+    for (content, expected) in read.into_iter().zip(expected) {
+        for content in [content, next(&mut responses).await] {
+            let Content::Event(event) = content else { panic!("{content:?}") };
+            assert_eq!(event.event.unwrap().custom_metadata, expected);
+        }
+    }
 }
 
 #[tokio::test]
