@@ -15,6 +15,8 @@ mod tests;
 pub(crate) use build::build;
 pub(crate) use file::{IndexFile, partition};
 pub(crate) use memory::{Indexed, MemoryIndex};
+#[cfg(feature = "fuzzing")]
+pub(crate) use paged::paginate;
 
 use crate::error::Fault;
 use factum_core::{EventType, StreamName, Tag};

@@ -22,6 +22,9 @@ pub mod clock;
 pub mod disk;
 pub mod error;
 pub mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 pub mod options;
 #[cfg(feature = "planted")]

@@ -84,7 +84,13 @@ impl IndexFile {
             let mut u64 = || reader.array().map(u64::from_le_bytes);
             Some(Span { offset: u64()?, len: u64()? })
         };
-        let spans = (0..Section::COUNT).map(span).collect::<Option<_>>()?;
+        let spans: Vec<Span> = (0..Section::COUNT).map(span).collect::<Option<_>>()?;
+        let content_len = pages.content_len()?;
+        let is_inside =
+            |span: &Span| span.offset.checked_add(span.len).is_some_and(|end| end <= content_len);
+        if !spans.iter().all(is_inside) {
+            return None;
+        }
         Some(Self { pages, spans, next, frames })
     }
 

@@ -14,7 +14,7 @@ const PAGE: usize = 4096;
 const CONTENT: usize = PAGE - 4;
 
 /// Puts content into pages.
-pub(super) fn paginate(content: &[u8], seed: u64) -> Vec<u8> {
+pub(crate) fn paginate(content: &[u8], seed: u64) -> Vec<u8> {
     let mut pages = Vec::with_capacity(content.len() / CONTENT * PAGE + PAGE);
     for (number, chunk) in (0u64..).zip(content.chunks(CONTENT)) {
         let start = pages.len();
@@ -41,7 +41,12 @@ pub(super) struct Paged {
 }
 
 impl Paged {
-    /// The content in a range.
+    /// How much content the file can hold.
+    pub(super) fn content_len(&self) -> Option<u64> {
+        Some(self.file.len().ok()? / PAGE as u64 * CONTENT as u64)
+    }
+
+    /// The content in a range, which is in the file.
     pub(super) fn read(&self, range: Range<u64>) -> Result<Vec<u8>, Fault> {
         let page = CONTENT as u64;
         let (first, end) = (range.start / page, range.end.div_ceil(page).max(range.start / page));

@@ -44,7 +44,9 @@ impl Cursor {
                 }
                 let revision = self.revision_of(filling, &found.segment, ordinal)?;
                 let expected = self.revision(&visible);
-                if let Some(fault) = self.hole(filling.snapshot, expected, revision) {
+                if let Some(fault) =
+                    self.hole(filling.snapshot, &found.segment, (expected, revision))
+                {
                     // What was found before the hole is delivered, and nothing from behind it.
                     return if filling.page.is_empty() { Err(fault) } else { Ok(false) };
                 }
@@ -112,12 +114,19 @@ impl Cursor {
         Ok(Some(Visible { first, last, first_position }))
     }
 
-    /// A revision that should be there and is not, in a store with damage: report that.
-    fn hole(&self, snapshot: Snapshot<'_>, expected: Option<u64>, found: u64) -> Option<Fault> {
+    /// A revision that should be there and is not: the damage that opening found, or else a log that
+    /// contradicts itself, which must not be read round and round.
+    fn hole(
+        &self,
+        snapshot: Snapshot<'_>,
+        segment: &Segment,
+        (expected, found): (Option<u64>, u64),
+    ) -> Option<Fault> {
         if expected == Some(found) {
             return None;
         }
-        snapshot.damage()
+        let contradicts = || segment.fault(0, crate::error::Damage::Contradiction);
+        Some(snapshot.damage().unwrap_or_else(contradicts))
     }
 
     /// Some of the stream's events from a revision on.
