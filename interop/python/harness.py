@@ -70,7 +70,7 @@ class Case(unittest.TestCase):
     """A case with a server of its own."""
 
     def setUp(self):
-        faulthandler.dump_traceback_later(4 * PATIENCE, exit=True)
+        faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)
         self.server = Server()
         self.addCleanup(faulthandler.cancel_dump_traceback_later)
         self.addCleanup(self.server.close)

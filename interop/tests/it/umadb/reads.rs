@@ -1,8 +1,9 @@
-//! Reads by query: both directions, from any position, limited, in batches; and the head.
+//! Reads by query: both directions, from any position, limited, in batches; the head; and whether
+//! the server says that it serves.
 
 use super::{client, event, item, number, numbers, positions, query, read, url};
-use crate::{Outcome, server::Server};
-use umadb_client::{AsyncUmaDbClient, UmaDbClient};
+use crate::{Outcome, server::Server, soon};
+use umadb_client::{AsyncUmaDbClient, ServingStatus, UmaDbClient};
 use umadb_dcb::{DcbEventStoreAsync, DcbEventStoreSync, DcbQuery, DcbResult};
 
 /// Ten events of two types and two orders.
@@ -120,5 +121,17 @@ fn without_async() -> Outcome {
     let mut subscription = client.subscribe(None, None)?;
     assert_eq!(number(&subscription.next().unwrap()?), 7);
     subscription.cancel();
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_server_says_that_it_serves() -> Outcome {
+    let Some(server) = Server::start("umadb::reads::health") else { return Ok(()) };
+    let client = client(&server).await?;
+    for service in ["", "umadb.v1.DCB"] {
+        assert_eq!(client.check_health(service).await?, ServingStatus::Serving, "{service:?}");
+    }
+    let mut watch = client.watch_health("").await?;
+    assert_eq!(soon("the first state", watch.next()).await?, Some(ServingStatus::Serving));
     Ok(())
 }
