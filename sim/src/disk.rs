@@ -8,6 +8,8 @@
 mod crash;
 mod fault;
 mod fs;
+#[cfg(test)]
+mod tests;
 
 pub use fault::{Fault, FaultKind};
 pub use fs::{Fs, Ino, Op};

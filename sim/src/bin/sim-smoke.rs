@@ -83,12 +83,15 @@ fn all_rows() -> (u64, u64) {
     let only = std::env::var("ROW").ok();
     let rows: Vec<&Row> =
         ROWS.iter().filter(|row| only.as_ref().is_none_or(|only| only == row.name)).collect();
-    let shares: u32 = rows.iter().map(|row| row.share).sum();
+    let mut shares: u32 = rows.iter().map(|row| row.share).sum();
+    let mut left = Duration::from_secs(seconds);
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let seed = number("SEED");
     let (mut passed, mut failed) = (0, 0);
     for row in rows {
-        let time = Duration::from_secs(seconds) * row.share / shares;
+        // What a row leaves, the later ones have.
+        let time = left * row.share / shares;
+        shares -= row.share;
         let budget = Budget {
             time,
             goal: row.goal,
@@ -97,6 +100,7 @@ fn all_rows() -> (u64, u64) {
             threads,
         };
         let outcome = rows::run(row, budget);
+        left = left.saturating_sub(outcome.took);
         report(row, &outcome);
         if outcome.finds.is_empty() { passed += 1 } else { failed += 1 }
     }
