@@ -1,0 +1,134 @@
+//! Room for what is to be written: zeroes ahead, the next segment, and a disk that has none.
+
+use super::{Tail, Writer};
+use crate::{
+    error::Fault,
+    format::frame::Kind,
+    planted::{Bug, is_on},
+    recovery::{NewSegment, Prepared, index_segment},
+    segment::Segment,
+    shared::{Counters, Shared},
+};
+use factum_core::AppendError;
+use std::sync::Arc;
+
+/// The least that is zeroed ahead, in bytes.
+const ZERO_AHEAD_MIN: u64 = 256 * 1024;
+
+impl Writer {
+    /// Whether so many bytes more are past the segment's end.
+    pub(super) fn is_over(&self, needed: u64) -> bool {
+        let end = self.tail.offset + self.group.len() as u64 + needed;
+        let is_used = self.tail.offset + self.group.len() as u64 > self.start;
+        end > self.shared.options.segment_bytes && is_used
+    }
+
+    /// Makes sure that a write up to `end` changes neither the file's length nor its extents.
+    pub(super) fn zero_ahead(&mut self, end: u64) -> Result<(), Fault> {
+        if end <= self.tail.zeroed {
+            return Ok(());
+        }
+        let options = &self.shared.options;
+        // Twice as far each time, so that a small store stays small.
+        let ahead = self.tail.zeroed.max(ZERO_AHEAD_MIN).min(options.zero_ahead_bytes_max);
+        let wanted = (self.tail.zeroed + ahead).min(options.segment_bytes).max(end);
+        match self.zero_up_to(wanted) {
+            // The last bytes of a disk are for events, not for zeroes.
+            Err(fault) if fault.is_full() && wanted > end => self.zero_up_to(end),
+            done => done,
+        }
+    }
+
+    fn zero_up_to(&mut self, end: u64) -> Result<(), Fault> {
+        let len = usize::try_from(end - self.tail.zeroed).expect("a segment fits in memory");
+        let segment = &self.segment;
+        let written = segment.file.write_at(&vec![0; len], self.tail.zeroed);
+        written.map_err(Fault::io("write zeroes ahead to", &segment.path))?;
+        segment.file.sync().map_err(Fault::io("sync", &segment.path))?;
+        Counters::add(&self.shared.counters.syncs, 1);
+        self.tail.zeroed = end;
+        Ok(())
+    }
+
+    /// Seals the segment and goes on in a new one. The group has been committed.
+    pub(super) fn roll(&mut self) -> Result<(), AppendError> {
+        assert!(self.group.is_empty(), "a group never spans two segments");
+        let mut tracked = self.shared.all_tracked();
+        tracked.extend(self.tracked.iter().map(|(source, at)| (source.clone(), *at)));
+        if is_on(Bug::ForgetTracking) {
+            tracked.clear();
+        }
+        // Without events both would have the same name: the new one takes the place of this one,
+        // whose tracked positions it carries.
+        let replaces = self.next == self.segment.base();
+        let new = NewSegment {
+            store: self.segment.header.store,
+            number: self.segment.header.number + u64::from(!replaces),
+            base: self.next,
+            floor_ns: self.tail.floor_ns,
+            tracked: &tracked,
+        };
+        // What takes space comes first: where the disk is full, nothing has changed.
+        let prepared = Prepared::new(&self.shared.dir, &self.shared.options, &new);
+        let prepared = prepared.map_err(|fault| match fault.is_full() {
+            true => self.refuse(&fault),
+            // The log is as it was: the next append tries again.
+            false => fault.into(),
+        })?;
+        let sealed = if replaces { Ok(()) } else { self.mark(Kind::Sealed) };
+        let finished = sealed.and_then(|()| prepared.finish(&self.shared.options));
+        // After the seal there is no way back into this segment.
+        let segment = finished.map_err(|fault| {
+            self.shared.poison(&fault);
+            self.refuse(&fault)
+        })?;
+        let end = segment.end();
+        let segment = Arc::new(segment);
+        self.shared.add_segment(segment.clone());
+        let before = std::mem::replace(&mut self.segment, segment);
+        if !replaces {
+            self.unindexed.push(before);
+        }
+        let floor_ns = self.tail.floor_ns;
+        self.tail = Tail { offset: end, zeroed: end, closed: false, floor_ns };
+        self.start = end;
+        Ok(())
+    }
+
+    /// What to answer where the disk refuses before anything of an append was written. A full disk
+    /// is not the end: the next append tries again.
+    pub(super) fn refuse(&self, fault: &Fault) -> AppendError {
+        if let Some(why) = self.shared.read_only() {
+            return AppendError::ReadOnly { why };
+        }
+        if fault.is_full() {
+            return AppendError::Unavailable {
+                why: format!("the disk is full ({fault}): free some space and retry").into(),
+            };
+        }
+        self.shared.poison(fault);
+        let why = self.shared.read_only().expect("it was poisoned above");
+        AppendError::ReadOnly { why }
+    }
+
+    /// Sealed segments whose index file is to be written, for [`Unindexed::write`] on any thread.
+    pub fn take_unindexed(&mut self) -> Vec<Unindexed> {
+        let shared = &self.shared;
+        let unindexed = std::mem::take(&mut self.unindexed);
+        unindexed.into_iter().map(|segment| Unindexed { shared: shared.clone(), segment }).collect()
+    }
+}
+
+/// A sealed segment whose index is in memory still.
+#[derive(Debug)]
+pub struct Unindexed {
+    shared: Arc<Shared>,
+    segment: Arc<Segment>,
+}
+
+impl Unindexed {
+    /// Writes the index file and uses it. Failing loses nothing: the index stays in memory.
+    pub fn write(&self) -> Result<(), Fault> {
+        index_segment(&self.shared.dir, &self.shared.options, &self.segment)
+    }
+}
