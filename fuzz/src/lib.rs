@@ -1,9 +1,9 @@
-//! The fuzz targets' bodies: each decoder of stored bytes, on any bytes at all. None may panic, read
-//! outside of its bytes, or run for ever.
+//! The fuzz targets' bodies: each decoder of stored bytes, on any bytes at all. None may panic,
+//! read outside of its bytes, or run for ever.
 //!
-//! `cargo fuzz run NAME` (with a nightly compiler) goes on for ever; `cargo test` replays the corpus
-//! that is checked in, and mutates it for a moment, on the stable one. Checksums are put right before
-//! bytes are decoded, or nothing behind them would ever be reached.
+//! `cargo fuzz run NAME` (with a nightly compiler) goes on for ever; `cargo test` replays the
+//! corpus that is checked in, and mutates it for a moment, on the stable one. Checksums are put
+//! right before bytes are decoded, or nothing behind them would ever be reached.
 
 pub mod seeds;
 
@@ -74,7 +74,7 @@ pub fn body(data: &[u8]) {
     }
 }
 
-/// The frames of a segment, each with the right checksum: the folder is opened, and everything read.
+/// The frames of a segment, each with the right checksum: the folder is opened, and all is read.
 pub fn segment(data: &[u8]) {
     let header = SegmentHeader {
         store: factum_core::Uuid::from_u128(1),

@@ -39,8 +39,8 @@ pub fn pages(content: &[u8], seed: u64) -> Vec<u8> {
     paginate(content, seed)
 }
 
-/// Opens an index file and asks it everything there is to ask about a stream and a query. Whether it
-/// could be opened.
+/// Opens an index file and asks it everything there is to ask about a stream and a query. Whether
+/// it could be opened.
 pub fn index(file: Box<dyn File>, seed: u64, stream: &StreamName, query: &Query) -> bool {
     let Some(file) = IndexFile::open(file, "fuzzed.idx".into(), seed) else { return false };
     let index = Index::file(file);

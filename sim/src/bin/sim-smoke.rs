@@ -3,8 +3,8 @@
 //! `SIM_SECONDS` (150) is the budget of all rows together, `ROW=` chooses one, `SEED=` with it
 //! replays one case, `SIM_SEED` (1) draws others. Exit code 1 if anything was found.
 //!
-//! `--planted` (with the feature `planted`) plants one bug after the other in the engine instead, and
-//! prints which row catches it; exit code 1 if one is not caught. `FACTUM_BUG=` chooses one.
+//! `--planted` (with the feature `planted`) plants one bug after the other in the engine instead,
+//! and prints which row catches it; exit code 1 if one is not caught. `FACTUM_BUG=` chooses one.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use factum_sim::rows::{self, Budget, Outcome, ROWS, Row};

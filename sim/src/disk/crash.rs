@@ -31,8 +31,8 @@ pub(super) enum Piece {
     Len,
 }
 
-/// Applies those pieces of what is pending that are to be kept, in their order. The file is at least
-/// so long then.
+/// Applies those pieces of what is pending that are to be kept, in their order. The file is at
+/// least so long then.
 pub(super) fn settle(inode: &Inode, least: usize, mut keep: impl FnMut(Piece) -> bool) -> Vec<u8> {
     let mut bytes = inode.durable.to_vec();
     let mut len = bytes.len();

@@ -1,4 +1,4 @@
-//! What survives a power cut, and what a fault does: the simulation must be at least as bad as a disk.
+//! What survives a power cut, and what a fault does: the simulation must be no kinder than a disk.
 
 use super::*;
 use crate::dice::Dice;

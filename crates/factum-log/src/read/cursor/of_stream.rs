@@ -114,8 +114,8 @@ impl Cursor {
         Ok(Some(Visible { first, last, first_position }))
     }
 
-    /// A revision that should be there and is not: the damage that opening found, or else a log that
-    /// contradicts itself, which must not be read round and round.
+    /// A revision that should be there and is not: the damage that opening found, or else a log
+    /// that contradicts itself, which must not be read round and round.
     fn hole(
         &self,
         snapshot: Snapshot<'_>,
