@@ -1,7 +1,12 @@
 //! Filling a batch with the visible events of a stream, by revision.
 
 use super::{Cursor, Filling, ORDINALS_AT_ONCE, Pushed};
-use crate::{error::Fault, index::StreamPart, read::snapshot::Snapshot, segment::Segment};
+use crate::{
+    error::{Damage, Fault},
+    index::StreamPart,
+    read::snapshot::Snapshot,
+    segment::Segment,
+};
 use factum_core::{Revision, StreamName, Timestamp};
 use std::sync::Arc;
 
@@ -114,8 +119,9 @@ impl Cursor {
         Ok(Some(Visible { first, last, first_position }))
     }
 
-    /// A revision that should be there and is not: the damage that opening found, or else a log
-    /// that contradicts itself, which must not be read round and round.
+    /// A revision that should be there and is not: the damage that opening found. Without any, a
+    /// read as of the past passes over what came later; going back is a log that contradicts
+    /// itself, which must not be read round and round.
     fn hole(
         &self,
         snapshot: Snapshot<'_>,
@@ -125,8 +131,10 @@ impl Cursor {
         if expected == Some(found) {
             return None;
         }
-        let contradicts = || segment.fault(0, crate::error::Damage::Contradiction);
-        Some(snapshot.damage().unwrap_or_else(contradicts))
+        let backward = self.plan.backward;
+        let is_back = expected.is_some_and(|at| if backward { found > at } else { found < at });
+        let contradiction = || is_back.then(|| segment.fault(0, Damage::Contradiction));
+        snapshot.damage().or_else(contradiction)
     }
 
     /// Some of the stream's events from a revision on.
