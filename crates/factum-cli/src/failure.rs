@@ -80,7 +80,10 @@ impl From<io::Error> for Failure {
 
 impl From<AppendError> for Failure {
     fn from(error: AppendError) -> Self {
-        let (cause, cure) = split(&error.to_string());
+        let (cause, cure) = match &error {
+            AppendError::ReadOnly { .. } => unusable(&error.to_string()),
+            _ => split(&error.to_string()),
+        };
         let exit = match error {
             AppendError::Conflict { .. }
             | AppendError::IdReused { .. }
@@ -99,7 +102,10 @@ impl From<AppendError> for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        let (cause, cure) = split(&error.to_string());
+        let (cause, cure) = match &error {
+            ReadError::Damaged { .. } => unusable(&error.to_string()),
+            _ => split(&error.to_string()),
+        };
         let exit = match error {
             ReadError::Invalid(_) => Exit::BadInput,
             ReadError::Overloaded | ReadError::Unavailable { .. } => Exit::Unreachable,
@@ -118,6 +124,28 @@ fn split(message: &str) -> (String, Option<String>) {
     }
 }
 
+const INDEX: &str = "delete the index file that is named: opening the store makes it anew, and \
+                     nothing is lost";
+const FULL: &str = "free some space, and open the store again: whoever serves it must be restarted";
+const FAILED: &str = "check the disk, and open the store again: whoever serves it must be \
+                      restarted; reads go on, with `factum read --all` or `factum export`";
+const DAMAGED: &str = "restore the folder from a backup; until then what is whole can be read, with \
+                       `factum read --all` or `factum export`, up to what is damaged";
+
+/// What the engine says where it cannot go on, and what to do about it: each way of saying so ends
+/// in a cure for programs, which gives way to the one for people.
+fn unusable(message: &str) -> (String, Option<String>) {
+    let cures = [
+        (": delete this file", INDEX),
+        (": free some space", FULL),
+        ("; nothing more is written", FAILED),
+        (". Restore the folder", DAMAGED),
+    ];
+    let said = cures.iter().find_map(|(end, cure)| Some((message.split_once(end)?.0, *cure)));
+    let (cause, cure) = said.unwrap_or((message, DAMAGED));
+    (cause.to_owned(), Some(cure.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +155,27 @@ mod tests {
         let closed = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert!(closed.is_quiet);
         assert!(!Failure::from(io::Error::other("disk full")).is_quiet);
+    }
+
+    fn check_unusable(message: &str, cause: &str, cure: &str) {
+        let (actual, help) = unusable(message);
+        assert_eq!((&*actual, help.as_deref()), (cause, Some(cure)), "{message}");
+    }
+
+    #[test]
+    fn what_cannot_go_on_has_a_cure() {
+        let frame = "f at offset 9: a frame is damaged, and acknowledged events follow it";
+        check_unusable(frame, frame, DAMAGED);
+        let index = "f at offset 9: the index is damaged";
+        let cure = "delete this file, and opening the store makes it anew";
+        check_unusable(&format!("{index}: {cure}"), index, INDEX);
+        check_unusable(
+            "x; position 2 cannot be read. Restore the folder from a backup",
+            "x; position 2 cannot be read",
+            DAMAGED,
+        );
+        check_unusable("x: free some space, and open the store again", "x", FULL);
+        check_unusable("x; nothing more is written until", "x", FAILED);
     }
 
     #[test]

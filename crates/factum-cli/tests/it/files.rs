@@ -4,16 +4,25 @@ use super::support::Place;
 
 #[test]
 fn a_damaged_store_is_read_and_not_written() {
-    let place = Place::new();
+    let mut place = Place::new();
     (0..3).for_each(|n| place.append("a-1", "t", &format!("{{\"n\":{n}}}")));
     let log = place.path("data/00000000000000000001.log");
     let mut bytes = std::fs::read(&log).unwrap();
     let at = bytes.windows(7).position(|window| window == b"{\"n\":1}").unwrap();
     bytes[at + 5] ^= 1;
     std::fs::write(&log, bytes).unwrap();
-    let says = ["00000000000000000001.log", "offset"];
+    let help = "\nhelp: restore the folder from a backup; until then what is whole can be read, with \
+                `factum read --all` or `factum export`, up to what is damaged\n";
+    let says = ["00000000000000000001.log", "offset", help];
     place.run(&["append", "a-1", "--type", "t"]).fails(7, &says);
+    place.run(&["append", "a-1", "--type", "t"]).fails(7, &["position 2 cannot be read\n"]);
     place.run(&["read", "a-1"]).fails(7, &says);
+    place.run(&["export"]).fails(7, &says);
+    let server = place.serve();
+    place.run(&["append", "a-1", "--type", "t"]).fails(7, &says);
+    place.run(&["read", "--all"]).fails(7, &says);
+    drop(server);
+    place.at = "file:./data".to_owned();
     let healthy = place.run(&["read", "--all", "--limit", "1"]).ok();
     assert!(healthy.contains("{\"n\":0}"), "{healthy}");
 }
