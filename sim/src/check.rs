@@ -154,8 +154,14 @@ fn of_stream(truth: &Truth<'_>, stream: Option<&StreamName>, dice: &mut Dice) ->
     if dice.one_in(10) {
         stream = StreamName::new("none-1").unwrap();
     }
-    let visible = truth.of_stream(&stream);
+    let mut visible = truth.of_stream(&stream);
     let mut read = Read::select(Select::Stream(stream));
+    if dice.one_in(4) && !truth.0.is_empty() {
+        // What metadata hides is hidden, as of then too.
+        let until = dice.pick(truth.0).position();
+        read.as_of = AsOf::Position(until);
+        visible.events.retain(|event| event.position() <= until);
+    }
     if dice.one_in(2) {
         read.direction = Direction::Backward;
     }

@@ -214,6 +214,12 @@ impl Model {
             return Err(AppendError::Conflict { index: 0, found: Found::Stream(state) });
         }
         let known = self.streams.get(stream).and_then(|known| known.metadata.clone());
+        if *change == Change::Delete
+            && self.state(stream) == StreamState::Absent
+            && self.state(&of_metadata) == StreamState::Absent
+        {
+            return Err(AppendError::Conflict { index: 0, found: Found::Stream(state) });
+        }
         let known = known.unwrap_or_default();
         let deleted = StreamMetadata { truncate_before: Some(DELETED), ..known.clone() };
         let (target, said) = match change {
@@ -225,7 +231,18 @@ impl Model {
             Change::SetMetadata(given) => (of_metadata, system("$metadata", json(given))),
             Change::Tombstone => (stream.clone(), system("$streamDeleted", b"{}".to_vec())),
         };
+        let events_hidden = match (self.state(stream), change) {
+            (StreamState::Deleted { last }, Change::SetMetadata(given)) => Some((last.0 + 1, given)),
+            _ => None,
+        };
         let revision = Revision(self.push(&target, said));
+        // What is hidden stays hidden: the metadata is said again, with the place to go on at.
+        if let Some((at, given)) = events_hidden
+            && given.truncate_before.unwrap_or(0) < at
+        {
+            let again = StreamMetadata { truncate_before: Some(at), ..given.clone() };
+            self.push(&target, system("$metadata", json(&again)));
+        }
         let written = Written { stream: target, first: revision, last: revision };
         Ok(Receipt { position: self.head(), streams: vec![written], replayed: false })
     }

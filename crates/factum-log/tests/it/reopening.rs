@@ -70,3 +70,25 @@ fn an_append_of_many_frames_and_a_group_of_many_appends() {
     let (_writer, reader) = open(dir.path(), &small());
     assert_eq!(everything(&reader), before);
 }
+
+/// Cause: read backwards as of a position at which every event of the stream was one that metadata
+/// hides by now, a stream gave the last of them. Fix: below the first visible revision is the end.
+#[test]
+fn what_metadata_hides_is_hidden_backwards_as_of_the_past_too() {
+    use factum_core::{AsOf, Change, Direction, Limits, Read, Select, StreamMetadata};
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, reader) = open(dir.path(), &small());
+    let metadata = StreamMetadata { max_count: Some(1), ..StreamMetadata::default() };
+    let set = Change::SetMetadata(metadata);
+    let set = factum_log::Job::change(name("s-1"), set, None, &Limits::default()).unwrap();
+    let jobs = (1..=3).map(|n| append("s-1", [event(n, "t", "x")])).chain([set]);
+    assert!(writer.step(jobs.collect()).iter().all(Result::is_ok));
+    for (position, visible) in [(1, 0), (2, 0), (3, 1)] {
+        let read = Read {
+            direction: Direction::Backward,
+            as_of: AsOf::Position(Position(position)),
+            ..Read::select(Select::Stream(name("s-1")))
+        };
+        assert_eq!(all(&reader, read).len(), visible, "as of {position}");
+    }
+}

@@ -55,6 +55,11 @@ impl Cursor {
                     // What was found before the hole is delivered, and nothing from behind it.
                     return if filling.page.is_empty() { Err(fault) } else { Ok(false) };
                 }
+                if revision < visible.first {
+                    // Backwards as of the past: all that was there by then is hidden.
+                    self.plan.at = None;
+                    return Ok(true);
+                }
                 if !is_old && let Pushed::NoRoom = self.push(filling, &found.segment, ordinal)? {
                     return Ok(false);
                 }
