@@ -129,8 +129,8 @@ const INDEX: &str = "delete the index file that is named: opening the store make
 const FULL: &str = "free some space, and open the store again: whoever serves it must be restarted";
 const FAILED: &str = "check the disk, and open the store again: whoever serves it must be \
                       restarted; reads go on, with `factum read --all` or `factum export`";
-const DAMAGED: &str = "restore the folder from a backup; until then what is whole can be read, with \
-                       `factum read --all` or `factum export`, up to what is damaged";
+const DAMAGED: &str = "restore the folder from a backup; until then what is whole can be read, \
+                       with `factum read --all` or `factum export`, up to what is damaged";
 
 /// What the engine says where it cannot go on, and what to do about it: each way of saying so ends
 /// in a cure for programs, which gives way to the one for people.

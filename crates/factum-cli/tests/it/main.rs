@@ -13,4 +13,6 @@ mod main_job;
 mod round_trip;
 mod selection;
 mod shell;
+#[cfg(target_os = "linux")]
+mod subscribers;
 mod support;

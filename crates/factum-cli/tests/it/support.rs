@@ -169,6 +169,14 @@ impl Server {
         self.url.strip_prefix("factum://").unwrap()
     }
 
+    /// Bytes of memory that the process holds.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
+    }
+
     /// As a power cut would, but for the disk's own memory.
     pub(crate) fn kill_9(mut self) {
         self.child.kill().unwrap();
