@@ -116,7 +116,8 @@ pub struct Written {
 /// A change to a stream as a whole. Each is stored as an event of the system.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// Hides all events of now; the stream goes on at the next revision when it is appended to.
+    /// Hides all events of now; the stream goes on at the next revision when it is appended to, or
+    /// given new metadata. A stream that never was cannot be deleted.
     Delete,
     /// Hides all events and refuses every further one, for ever.
     Tombstone,

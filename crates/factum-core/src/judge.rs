@@ -5,6 +5,7 @@
 //! so that memory, the embedded engine and SQLite cannot differ in what they accept.
 
 mod change;
+mod hidden;
 mod replay;
 mod validate;
 
@@ -221,6 +222,7 @@ fn plan<V: View>(
     view: &mut V,
     heads: &mut Heads,
 ) -> Result<Plan, Refusal<V::Error>> {
+    let hidden = hidden::given_metadata(&append.events, view, heads)?;
     let mut events = reopening(&append, view, heads)?;
     events.reserve(append.events.len());
     let mut streams: Vec<Written> = Vec::new();
@@ -239,6 +241,7 @@ fn plan<V: View>(
         }
         events.push(Planned { stream, revision, event });
     }
+    hidden::stays_hidden(hidden, &mut events, view, heads)?;
     Ok(Plan { events, tracking: append.tracking, streams })
 }
 

@@ -258,8 +258,9 @@ cases! { $
         deleting_twice_writes_nothing_the_second_time;
         a_reopened_stream_can_be_deleted_again;
         a_delete_expects_what_it_is_told_to;
-        deleting_an_absent_stream_lets_it_begin_at_0;
-        setting_metadata_can_bring_deleted_events_back;
+        a_stream_that_never_was_is_not_deleted;
+        deleting_a_stream_with_metadata_only_lets_it_begin_at_0;
+        new_metadata_does_not_bring_deleted_events_back;
         a_tombstoned_stream_shows_nothing_and_says_so;
         a_tombstoned_stream_takes_nothing_whatever_is_expected;
         one_tombstoned_stream_refuses_the_whole_append;

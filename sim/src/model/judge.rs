@@ -232,7 +232,9 @@ impl Model {
             Change::Tombstone => (stream.clone(), system("$streamDeleted", b"{}".to_vec())),
         };
         let events_hidden = match (self.state(stream), change) {
-            (StreamState::Deleted { last }, Change::SetMetadata(given)) => Some((last.0 + 1, given)),
+            (StreamState::Deleted { last }, Change::SetMetadata(given)) => {
+                Some((last.0 + 1, given))
+            }
             _ => None,
         };
         let revision = Revision(self.push(&target, said));

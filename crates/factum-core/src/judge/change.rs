@@ -1,6 +1,6 @@
 //! Changes to a stream as a whole, judged and turned into events of the system.
 
-use super::{Heads, Plan, Planned, Refusal, Verdict, View, holds, metadata_event};
+use super::{Heads, Plan, Planned, Refusal, Verdict, View, hidden, holds, metadata_event};
 use crate::{
     AppendError, Change, EventData, EventType, Expected, Found, Invalid, Receipt, Revision,
     StreamMetadata, StreamName, StreamState, Written, system,
@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 /// Judges a change of a stream.
 ///
-/// Deleting a deleted stream writes nothing. Tombstoning or deleting a tombstoned one is refused;
+/// Deleting a stream that never was is a conflict, whatever is expected, as in KurrentDB; deleting
+/// a deleted one writes nothing. Tombstoning or deleting a tombstoned one is refused;
 /// its metadata may still be set.
 pub fn judge_change<V: View>(
     stream: &StreamName,
@@ -36,6 +37,9 @@ pub fn judge_change<V: View>(
     if expected.is_some_and(|expected| !holds(expected, state)) {
         return Err(AppendError::Conflict { index: 0, found: Found::Stream(state) }.into());
     }
+    if change == Change::Delete && never_was(stream, view, &mut heads)? {
+        return Err(AppendError::Conflict { index: 0, found: Found::Stream(state) }.into());
+    }
     if change == Change::Delete && heads.get(view, stream)?.metadata.is_deleted() {
         let position = view.head();
         return Ok(Verdict::Answer(Receipt { position, streams: Vec::new(), replayed: true }));
@@ -45,7 +49,21 @@ pub fn judge_change<V: View>(
         Change::Delete | Change::SetMetadata(_) => stream.metadata_stream(),
     };
     let revision = heads.get(view, &target)?.next();
-    Ok(Verdict::Write(single(target, revision, event)))
+    let given = [(target.clone(), event.clone())];
+    let hidden = hidden::given_metadata(&given, view, &mut heads)?;
+    let mut plan = single(target, revision, event);
+    hidden::stays_hidden(hidden, &mut plan.events, view, &mut heads)?;
+    Ok(Verdict::Write(plan))
+}
+
+/// Whether there is nothing of a stream that could be deleted: no event, and no metadata.
+fn never_was<V: View>(
+    stream: &StreamName,
+    view: &mut V,
+    heads: &mut Heads,
+) -> Result<bool, Refusal<V::Error>> {
+    let is_absent = heads.get(view, stream)?.state() == StreamState::Absent;
+    Ok(is_absent && heads.get(view, &stream.metadata_stream())?.last.is_none())
 }
 
 fn set<V: View>(metadata: &StreamMetadata, view: &mut V) -> Result<EventData, Refusal<V::Error>> {

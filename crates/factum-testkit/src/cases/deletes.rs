@@ -170,10 +170,20 @@ pub(crate) async fn a_delete_expects_what_it_is_told_to(t: Trial) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn deleting_an_absent_stream_lets_it_begin_at_0(t: Trial) -> Outcome {
+pub(crate) async fn a_stream_that_never_was_is_not_deleted(t: Trial) -> Outcome {
     let stream = t.stream("a-1");
+    let before = t.head().await?;
     let refused = t.change_if(&stream, Change::Delete, Expected::Exists).await;
     same("expected to exist", refused, conflict(0, StreamState::Absent));
+    let refused = t.change_if(&stream, Change::Delete, Expected::NoStream).await;
+    same("expected not to exist", refused, conflict(0, StreamState::Absent));
+    t.nothing_since(before).await?;
+    Ok(())
+}
+
+pub(crate) async fn deleting_a_stream_with_metadata_only_lets_it_begin_at_0(t: Trial) -> Outcome {
+    let stream = t.stream("a-1");
+    t.set_metadata(&stream, r#"{"kept":1}"#).await?;
     t.change(&stream, Change::Delete).await?;
     same("the state", t.state(&stream).await?, StreamState::Absent);
     let receipt = append_if(&t, &stream, no_stream(&stream)).await?;
@@ -182,11 +192,16 @@ pub(crate) async fn deleting_an_absent_stream_lets_it_begin_at_0(t: Trial) -> Ou
     Ok(())
 }
 
-pub(crate) async fn setting_metadata_can_bring_deleted_events_back(t: Trial) -> Outcome {
+pub(crate) async fn new_metadata_does_not_bring_deleted_events_back(t: Trial) -> Outcome {
     let stream = gone(&t).await?;
-    t.set_metadata(&stream, "{}").await?;
+    t.set_metadata(&stream, r#"{"$maxCount":100}"#).await?;
     same("the state", t.state(&stream).await?, live(2));
-    same("visible", revisions(&t.of(&stream).await?), vec![0, 1, 2]);
+    same("visible", revisions(&t.of(&stream).await?), Vec::<u64>::new());
+    let metadata = t.store().metadata(&stream).await?;
+    let said = (metadata.truncate_before, metadata.max_count);
+    same("the metadata", said, (Some(3), Some(100)));
+    t.put(&stream, 1).await?;
+    same("visible after an append", revisions(&t.of(&stream).await?), vec![3]);
     Ok(())
 }
 
