@@ -145,7 +145,6 @@ class Expectations(Case):
         for expected, outcome in [(ANY, None), (NO_STREAM, None), (0, wrong), (1, None)]:
             self.check("deleted", expected, outcome)
 
-    @unittest.expectedFailure
     def test_that_it_exists_of_a_deleted_stream(self):
         name = "order-1"
         self.append(name, events("placed", range(2)))
@@ -368,14 +367,12 @@ class Deletes(Case):
             with self.assertRaises(failed.NotFoundError):
                 self.client.delete_stream("order-1", current_version=expected)
 
-    @unittest.expectedFailure
     def test_of_what_never_was(self):
         with self.assertRaises(failed.NotFoundError):
             self.client.delete_stream("order-1", current_version=ANY)
 
 
 class Metadata(Case):
-    @unittest.expectedFailure
     def test_new_metadata_does_not_bring_deleted_events_back(self):
         self.append("order-1", events("placed", range(2)))
         self.client.delete_stream("order-1", current_version=ANY)

@@ -75,6 +75,13 @@ impl Draft {
                 revision: receipt.streams.first().map(|written| written.last.0),
                 position: Some(receipt.position.0),
             }),
+            // That it exists, of a deleted stream: this protocol says that it is deleted.
+            Err(AppendError::Conflict {
+                found: Found::Stream(StreamState::Deleted { .. }),
+                ..
+            }) if expected.check() == Some(Expected::Exists) => {
+                Err(AppendError::Tombstoned { stream })
+            }
             Err(AppendError::Conflict { found, .. }) => {
                 Ok(Outcome::Wrong { current: errors::current(found) })
             }
@@ -97,7 +104,9 @@ async fn nothing(
     let state = state(context, stream.clone()).await?;
     let current = errors::current(Found::Stream(state));
     let holds = match (expected.check(), state) {
-        (_, StreamState::Tombstoned) => return Err(AppendError::Tombstoned { stream }),
+        (_, StreamState::Tombstoned) | (Some(Expected::Exists), StreamState::Deleted { .. }) => {
+            return Err(AppendError::Tombstoned { stream });
+        }
         (None, _) => true,
         (Some(Expected::NoStream), state) => {
             matches!(state, StreamState::Absent | StreamState::Deleted { .. })

@@ -110,7 +110,6 @@ async fn a_name_can_be_tombstoned_before_its_stream_is() -> Outcome {
 }
 
 #[tokio::test]
-#[ignore = "known: such a delete writes an event and succeeds"]
 async fn a_stream_that_never_was_is_not_deleted() -> Outcome {
     let Some(server) = Server::start("kurrent::deletes::never") else { return Ok(()) };
     let client = client(&server);
@@ -140,7 +139,6 @@ async fn a_deleted_stream_keeps_the_rest_of_its_metadata() -> Outcome {
 }
 
 #[tokio::test]
-#[ignore = "known: deleted events are readable again"]
 async fn new_metadata_does_not_bring_deleted_events_back() -> Outcome {
     let Some(server) = Server::start("kurrent::deletes::back") else { return Ok(()) };
     let client = client(&server);

@@ -105,7 +105,6 @@ async fn of_a_deleted_stream() -> Outcome {
 }
 
 #[tokio::test]
-#[ignore = "known: told as a wrong version"]
 async fn that_it_exists_of_a_deleted_stream() -> Outcome {
     let Some(server) = Server::start("kurrent::expectations::exists") else { return Ok(()) };
     check(&server, "deleted", &[(StreamExists, Told::Deleted)]).await
