@@ -22,8 +22,6 @@ pub type Find = String;
 pub struct Meter {
     /// Images, histories or runs so far, in this case.
     pub done: u64,
-    /// Those of them in which the newest file was cut short, and nothing said so.
-    pub unseen: u64,
     until: std::time::Instant,
 }
 

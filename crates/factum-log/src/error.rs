@@ -16,6 +16,9 @@ pub enum Damage {
     /// A sealed segment ends before its seal.
     #[error("the sealed segment ends too early")]
     Unsealed,
+    /// The log is shorter than it was when it was closed in good order.
+    #[error("the log was longer when it was closed: its end is gone")]
+    Shortened,
     /// A frame is whole and says what cannot be.
     #[error("a frame contradicts its segment")]
     Contradiction,

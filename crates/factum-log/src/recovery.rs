@@ -8,11 +8,13 @@
 //! Everything here may crash at any point and be begun again: files appear under their name only
 //! when they are whole, and what is cut is cut again.
 
+mod closed;
 mod create;
 mod load;
 mod scan;
 mod window;
 
+pub(crate) use closed::Closed;
 pub(crate) use create::{NewSegment, Prepared, create_segment};
 
 use crate::{

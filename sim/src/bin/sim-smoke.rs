@@ -16,18 +16,13 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn report(row: &Row, outcome: &Outcome) {
-    let Outcome { done, unseen, took, finds } = outcome;
+    let Outcome { done, took, finds } = outcome;
     let seconds = took.as_secs_f64();
     let (name, unit, goal) = (row.name, row.unit, row.goal);
     println!(
         "{name:<16} {done:>8} of {goal:>7} {unit:<10} {seconds:>6.1} s  {} finds",
         finds.len()
     );
-    if *unseen > 0 {
-        println!(
-            "  of these, {unseen} cut the newest file short, as a crash may: that is not seen"
-        );
-    }
     for (seed, find) in finds {
         println!("  {find}\n  again: ROW={name} SEED={seed}");
     }

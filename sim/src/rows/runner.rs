@@ -31,8 +31,6 @@ pub struct Budget {
 pub struct Outcome {
     /// How many were looked at.
     pub done: u64,
-    /// In how many of them the newest file was cut short, and nothing said so.
-    pub unseen: u64,
     /// How long it took.
     pub took: Duration,
     /// Each with the seed of its case.
@@ -46,7 +44,6 @@ const FINDS_MAX: usize = 3;
 struct Progress {
     next: AtomicU64,
     done: AtomicU64,
-    unseen: AtomicU64,
     finds: Mutex<Vec<(u64, Find)>>,
 }
 
@@ -62,8 +59,8 @@ pub fn run(row: &Row, budget: Budget) -> Outcome {
         }
     });
     let finds = progress.finds.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (done, unseen) = (progress.done.into_inner(), progress.unseen.into_inner());
-    Outcome { done, unseen, took: start.elapsed(), finds }
+    let done = progress.done.into_inner();
+    Outcome { done, took: start.elapsed(), finds }
 }
 
 fn work(row: &Row, budget: Budget, until: Instant, progress: &Progress) {
@@ -75,10 +72,9 @@ fn work(row: &Row, budget: Budget, until: Instant, progress: &Progress) {
             return;
         }
         let seed = if budget.only { budget.seed } else { Dice::of(budget.seed, nth).roll() };
-        let mut meter = Meter { done: 0, unseen: 0, until };
+        let mut meter = Meter { done: 0, until };
         let ended = catch_unwind(AssertUnwindSafe(|| (row.case)(seed, &mut meter)));
         progress.done.fetch_add(meter.done, Ordering::Relaxed);
-        progress.unseen.fetch_add(meter.unseen, Ordering::Relaxed);
         let find = match ended {
             Ok(Ok(())) => continue,
             Ok(Err(find)) => find,

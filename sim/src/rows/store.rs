@@ -9,7 +9,7 @@ use crate::{
     work::{Author, Session, Sizes, Stage, drop_indexes, folder, tracks},
 };
 use factum_core::{AppendError, Query, Read, ReadError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Groups of a history: two segments of 64 KiB, the second half full.
 const BYTES: u64 = 90_000;
@@ -87,26 +87,6 @@ impl Closed {
             }
         }
         Ok(())
-    }
-
-    /// As [`Closed::check`]; but where the newest file is cut short, fewer events may come without
-    /// a word, as after a crash: the first ones, in every way of reading. Says whether it was so.
-    pub(super) fn check_newest(&self, damaged: Fs, dice: &mut Dice) -> Result<bool, Find> {
-        let Err(find) = self.check(damaged.clone(), dice) else { return Ok(false) };
-        let stage = Stage::new(SimDisk::new(damaged), dice.roll());
-        let (_writer, reader) = stage.open().map_err(|error| format!("opening: {error}"))?;
-        let events =
-            check::coherent(&reader, dice, 3).map_err(|error| format!("{find}; {error}"))?;
-        match self.everything.events.starts_with(&events) {
-            true => Ok(true),
-            false => Err(find),
-        }
-    }
-
-    /// Whether this is the newest segment.
-    pub(super) fn is_newest(&self, path: &Path) -> bool {
-        let is_log = |path: &&PathBuf| path.extension().is_some_and(|one| one == "log");
-        self.files.iter().map(|(path, _)| path).filter(is_log).max().is_some_and(|one| one == path)
     }
 
     /// The same disk without index files.

@@ -180,9 +180,26 @@ impl Calls {
                 if !matches!(error, AppendError::Unknown { .. }) {
                     doubt.settle();
                 }
-                Err(error)
+                Err(self.told_deleted(&batch, error).await)
             }
         }
+    }
+
+    /// That a stream is deleted is told in the same words, for ever or not, where it was expected
+    /// to exist: softly deleted, that is a check that does not hold.
+    async fn told_deleted(&self, batch: &Batch, error: AppendError) -> AppendError {
+        let is_told = matches!(error, AppendError::Tombstoned { .. });
+        if !is_told || batch.expected != Some(Expected::Exists) {
+            return error;
+        }
+        let state = match self.state(&batch.stream, true).await {
+            Ok(StreamState::Tombstoned) => return error,
+            // It goes on already; it did not when the append was judged.
+            Ok(StreamState::Live { last }) => StreamState::Deleted { last },
+            Ok(state) => state,
+            Err(failed) => return refusal::before_append(failed),
+        };
+        AppendError::Conflict { index: 0, found: Found::Stream(state) }
     }
 
     fn receipt(&self, batch: &Batch, success: Success) -> Result<Receipt, AppendError> {

@@ -1,7 +1,7 @@
 //! Finding the segments of a folder, and whether they follow each other.
 
 use super::{
-    NewSegment, UNFINISHED, before, create_segment, make_durable,
+    Closed, NewSegment, UNFINISHED, before, create_segment, make_durable,
     scan::{Scan, scan},
 };
 use crate::{
@@ -86,6 +86,9 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
     }
     let found = Found::open(dir, options, *last)?;
     let mut newest = found.newest()?;
+    if let Some(closed) = Closed::read(dir, options) {
+        newest.compare(closed);
+    }
     let mut full = None;
     if newest.sealed && newest.segment.missing.is_empty() && chain.is_whole() {
         // The crash came between sealing this one and creating the next.
@@ -270,6 +273,20 @@ impl Newest {
             tracked: &self.tracked,
         };
         create_segment(dir, options, &new)
+    }
+
+    /// Takes note of what is gone since the log was closed.
+    fn compare(&mut self, closed: Closed) {
+        let segment = &mut self.segment;
+        let is_short = segment.header.seed == closed.seed && self.tail.end < closed.end;
+        let is_gone = segment.base() < closed.base;
+        if (is_short || is_gone) && segment.missing.is_empty() {
+            // How many events are gone is not known: one stands for them all.
+            let next = segment.ordinal(self.head.0 + 1);
+            let (ordinals, offset) = (next..next.saturating_add(1), self.tail.end);
+            segment.missing.push(Missing { ordinals, offset, what: Damage::Shortened });
+            self.head = Position(self.head.0 + 1);
+        }
     }
 
     fn reset(&mut self) {

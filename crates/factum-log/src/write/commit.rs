@@ -5,6 +5,7 @@ use crate::{
     error::Fault,
     format::frame::{FRAME_HEADER_BYTES, FrameHeader, Kind},
     planted::{Bug, is_on},
+    recovery::Closed,
     shared::Counters,
 };
 use factum_core::{AppendError, Position};
@@ -107,6 +108,10 @@ impl Writer {
         }
         self.mark(Kind::Closed).inspect_err(|fault| self.shared.poison(fault))?;
         self.tail.closed = true;
+        let (base, seed) = (self.segment.base(), self.segment.header.seed);
+        // Without it the log is as whole; only its being cut short would be harder to see.
+        let _ = Closed { base, seed, end: self.tail.offset }
+            .write(&self.shared.dir, &self.shared.options);
         Ok(())
     }
 }

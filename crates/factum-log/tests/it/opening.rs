@@ -296,3 +296,64 @@ fn the_store_is_dropped_in_good_order_while_reads_are_held() {
     drop(batches);
     LogStore::open(dir.path(), Options::default()).unwrap();
 }
+
+/// Cause: a log that was closed in good order and then cut short between two frames looked like one
+/// that a crash had ended there. Fix: closing says how far the log reached, in a file of its own.
+#[test]
+fn a_closed_log_that_is_cut_short_is_seen_at_every_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = three(dir.path());
+    let (mut writer, reader) = open(dir.path(), &Options::default());
+    writer.close().unwrap();
+    drop((writer, reader));
+    let path = dir.path().join(FIRST);
+    let whole = fs::read(&path).unwrap();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for len in (4096..end).step_by(7).chain(ends.iter().map(|end| *end as usize)) {
+        fs::write(&path, &whole[..len]).unwrap();
+        let (writer, reader) = open(dir.path(), &Options::default());
+        assert!(writer.read_only().is_some(), "cut at {len}");
+        let mut cursor = reader.read(Read::query(Query::All)).unwrap().cursor;
+        let mut found = 0;
+        let told = loop {
+            match cursor.next_batch() {
+                Ok(batch) if batch.caught_up => break false,
+                Ok(batch) => found += batch.events.len(),
+                Err(_) => break true,
+            }
+        };
+        assert!(told && found <= 3, "cut at {len}: an end of {found} events, and no error");
+    }
+    fs::write(&path, &whole).unwrap();
+    let (writer, reader) = open(dir.path(), &Options::default());
+    assert_eq!((writer.read_only(), everything(&reader).len()), (None, 3));
+}
+
+#[test]
+fn a_closed_log_whose_newest_segment_is_gone_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, reader) = open(dir.path(), &small());
+    for n in 1..=200u128 {
+        writer.step(vec![append("s-1", [event(n, "t", &"x".repeat(900))])]);
+    }
+    writer.close().unwrap();
+    drop((writer, reader));
+    let mut logs: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().path()).collect();
+    logs.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    logs.sort();
+    let newest = logs.pop().unwrap();
+    let bytes = fs::read(&newest).unwrap();
+    fs::remove_file(&newest).unwrap();
+    let (writer, reader) = open(dir.path(), &small());
+    let why = writer.read_only().unwrap();
+    assert!(why.contains("its end is gone"), "{why}");
+    drop((writer, reader));
+    // Put back, all is well: what was said is true for ever.
+    fs::write(&newest, bytes).unwrap();
+    for _ in 0..2 {
+        let (mut writer, reader) = open(dir.path(), &small());
+        assert_eq!((writer.read_only(), everything(&reader).len() >= 200), (None, true));
+        let id = 1000 + u128::from(reader.head().0);
+        writer.step(vec![append("s-1", [event(id, "t", "x")])]).pop().unwrap().unwrap();
+    }
+}
