@@ -261,6 +261,7 @@ cases! { $
         a_stream_that_never_was_is_not_deleted;
         deleting_a_stream_with_metadata_only_lets_it_begin_at_0;
         new_metadata_does_not_bring_deleted_events_back;
+        metadata_of_a_deleted_and_tombstoned_stream_is_one_event;
         a_tombstoned_stream_shows_nothing_and_says_so;
         a_tombstoned_stream_takes_nothing_whatever_is_expected;
         one_tombstoned_stream_refuses_the_whole_append;

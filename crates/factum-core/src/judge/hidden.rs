@@ -4,7 +4,7 @@
 //! writes it again with that `$tb`, after the events of the caller.
 
 use super::{Heads, Planned, Refusal, View, metadata_event};
-use crate::{EventData, Revision, StreamMetadata, StreamName};
+use crate::{EventData, Revision, StreamMetadata, StreamName, StreamState};
 
 /// The deleted streams that are given metadata, each with the revision at which it goes on.
 pub(super) fn given_metadata<V: View>(
@@ -16,7 +16,7 @@ pub(super) fn given_metadata<V: View>(
     for (stream, _) in events {
         let Some(of) = stream.metadata_of() else { continue };
         let head = heads.get(view, &of)?;
-        let is_hidden = head.metadata.is_deleted() && head.last.is_some();
+        let is_hidden = matches!(head.state(), StreamState::Deleted { .. });
         if is_hidden && deleted.iter().all(|(known, _)| *known != of) {
             deleted.push((of, head.next()));
         }

@@ -205,6 +205,15 @@ pub(crate) async fn new_metadata_does_not_bring_deleted_events_back(t: Trial) ->
     Ok(())
 }
 
+pub(crate) async fn metadata_of_a_deleted_and_tombstoned_stream_is_one_event(t: Trial) -> Outcome {
+    let stream = gone(&t).await?;
+    t.change(&stream, Change::Tombstone).await?;
+    let before = t.head().await?;
+    t.set_metadata(&stream, "{}").await?;
+    same("events written", t.since(before).await?.len(), 1);
+    Ok(())
+}
+
 pub(crate) async fn a_tombstoned_stream_shows_nothing_and_says_so(t: Trial) -> Outcome {
     let stream = ended(&t).await?;
     for direction in [Direction::Forward, Direction::Backward] {
