@@ -1,7 +1,7 @@
 //! One bit flipped in each byte of a closed store.
 
 use super::{Find, Meter, store::Closed};
-use crate::dice::Dice;
+use crate::{dice::Dice, work::folder};
 
 /// Of the zeroes after what a file holds, one byte in so many.
 const ZEROES_EVERY: usize = 97;
@@ -28,6 +28,10 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
         let bit = dice.below(8);
         let mut damaged = store.disk.clone();
         damaged.damage(path, |bytes| bytes[at] ^= 1 << bit);
+        if dice.one_in(2) {
+            // Without a word of how long the log was, the log itself must tell.
+            damaged.damage(&folder().join("CLOSED"), Vec::clear);
+        }
         let checked = store.check(damaged, &mut dice);
         checked.map_err(|find| format!("bit {bit} of byte {at} of {}: {find}", path.display()))?;
     }

@@ -16,6 +16,7 @@ pub(super) const GATES: &[Gate] = &[
     Gate { name: "tests", about: "unit and integration tests", run: tests },
     Gate { name: "doctests", about: "the examples in the documentation", run: doctests },
     Gate { name: "sim", about: "crashes and faults, simulated at the size of a change", run: sim },
+    Gate { name: "planted", about: "bugs on purpose, each caught by the simulation", run: planted },
     Gate { name: "fuzz", about: "every decoder on its corpus of odd inputs", run: fuzz },
     Gate { name: "interop", about: "published clients against the real binary", run: interop::run },
     Gate { name: "deny", about: "licences, sources and banned packages", run: deny },
@@ -97,6 +98,22 @@ fn sim(runner: &mut Runner) -> Result<(), Stop> {
         run = vec!["test", "--release", "--package", "factum-sim"];
     }
     runner.execute(runner.cargo(&run))
+}
+
+/// Bugs that are caught within a second; `sim-smoke --planted` tries all there are.
+const QUICKLY_CAUGHT: &[&str] =
+    &["AcknowledgeBeforeSync", "SkipFolderSync", "CutAtFirstBad", "SealWithoutSync", "IgnoreSeed"];
+
+/// A simulation that finds no bug where there is one proves nothing.
+fn planted(runner: &mut Runner) -> Result<(), Stop> {
+    let package = ["run", "--release", "--package", "factum-sim", "--features", "planted"];
+    let run = ["--bin", "sim-smoke", "--", "--planted"];
+    for bug in QUICKLY_CAUGHT {
+        let mut command = runner.cargo(&[&package[..], &run[..]].concat());
+        command.env("FACTUM_BUG", bug).env("SIM_SECONDS", "60");
+        runner.execute(command)?;
+    }
+    Ok(())
 }
 
 fn fuzz(runner: &mut Runner) -> Result<(), Stop> {
