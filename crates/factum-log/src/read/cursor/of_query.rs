@@ -8,13 +8,6 @@ use crate::{
 };
 use factum_core::Query;
 
-/// A piece of a segment without anything missing in it.
-enum Piece {
-    Window(Window),
-    /// Events are missing right here.
-    Missing(Fault),
-}
-
 impl Cursor {
     /// Whether there is nothing more up to the snapshot's end.
     pub(super) fn fill_by_query(
@@ -30,11 +23,7 @@ impl Cursor {
             else {
                 return Ok(true);
             };
-            let window = match self.piece(segment, at, last) {
-                Piece::Window(window) => window,
-                Piece::Missing(fault) if filling.page.is_empty() => return Err(fault),
-                Piece::Missing(_) => return Ok(false),
-            };
+            let window = self.piece(segment, at, last)?;
             let found = self.select(segment, query, window)?;
             if found.is_empty() {
                 self.pass(segment, window.until);
@@ -70,15 +59,16 @@ impl Cursor {
         };
     }
 
-    /// The part of a segment from a position on, up to what is missing.
-    fn piece(&self, segment: &Segment, at: u64, last: u32) -> Piece {
+    /// The part of a segment from a position on, up to what is missing; a fault where that is right
+    /// here.
+    fn piece(&self, segment: &Segment, at: u64, last: u32) -> Result<Window, Fault> {
         if at < segment.base() {
             // What was before the first segment is gone.
-            return Piece::Missing(segment.fault(0, Damage::Sequence));
+            return Err(segment.fault(0, Damage::Sequence));
         }
         let from = segment.ordinal(at).min(last);
         if let Some(missing) = segment.missing_at(from) {
-            return Piece::Missing(segment.fault(missing.offset, missing.what));
+            return Err(segment.fault(missing.offset, missing.what));
         }
         let backward = self.plan.backward;
         let ranges = segment.missing.iter().map(|missing| &missing.ordinals);
@@ -89,7 +79,7 @@ impl Cursor {
             starts.min().unwrap_or(last).min(last)
         };
         let max = usize::try_from(self.plan.left).unwrap_or(usize::MAX).min(ORDINALS_AT_ONCE);
-        Piece::Window(Window { from, until, backward, max })
+        Ok(Window { from, until, backward, max })
     }
 
     fn select(

@@ -35,11 +35,7 @@ impl Cursor {
         while !filling.is_full(self.plan.left) {
             let Some(at) = self.revision(&visible) else { return Ok(true) };
             let Some(found) = self.find(stream, at, filling.snapshot)? else {
-                return match filling.snapshot.damage() {
-                    Some(fault) if filling.page.is_empty() => Err(fault),
-                    Some(_) => Ok(false),
-                    None => Ok(true),
-                };
+                return filling.snapshot.damage().map_or(Ok(true), Err);
             };
             for ordinal in found.ordinals {
                 let is_old = found.segment.position(ordinal) < visible.first_position;
@@ -52,8 +48,8 @@ impl Cursor {
                 if let Some(fault) =
                     self.hole(filling.snapshot, &found.segment, (expected, revision))
                 {
-                    // What was found before the hole is delivered, and nothing from behind it.
-                    return if filling.page.is_empty() { Err(fault) } else { Ok(false) };
+                    // Nothing from behind the hole is delivered.
+                    return Err(fault);
                 }
                 if revision < visible.first {
                     // Backwards as of the past: all that was there by then is hidden.
