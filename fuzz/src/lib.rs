@@ -81,6 +81,7 @@ pub fn segment(data: &[u8]) {
         number: 1,
         base: 1,
         floor_ns: i64::MIN,
+        features: 0,
         seed: SEED,
     };
     let mut bytes = header.encode();

@@ -42,6 +42,10 @@ pub(crate) struct Missing {
 }
 
 /// A file of the log.
+///
+/// A sealed one may be rewritten: another file takes its name, and another `Segment` its place in
+/// the list. Who holds this one goes on reading the file that is open here, so it is never opened
+/// again by its name.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
@@ -72,6 +76,12 @@ impl Segment {
 
     pub(crate) fn base(&self) -> u64 {
         self.header.base
+    }
+
+    /// What tells it from every other: a segment that is rewritten keeps its base, and has another
+    /// seed. What is remembered of a segment is remembered under this.
+    pub(crate) fn seed(&self) -> u64 {
+        self.header.seed
     }
 
     /// Bytes before this offset may be read.

@@ -129,7 +129,7 @@ impl Writer {
         }
         let segments = self.shared.segments();
         let pending =
-            Pending { segment: self.segment.base(), offset: self.tail.offset, bytes: &self.group };
+            Pending { segment: self.segment.seed(), offset: self.tail.offset, bytes: &self.group };
         let mut view = WriterView {
             snapshot: Snapshot {
                 segments: &segments,

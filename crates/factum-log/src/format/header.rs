@@ -25,6 +25,8 @@ pub struct SegmentHeader {
     pub base: u64,
     /// Recorded times in it are not before this: nanoseconds since 1970.
     pub floor_ns: i64,
+    /// What a reader must understand, as bits.
+    pub features: u64,
     /// Drawn at random for each segment: frames of another one do not pass for its own.
     pub seed: u64,
 }
@@ -36,7 +38,8 @@ impl SegmentHeader {
         let mut bytes = vec![0; HEADER_BYTES];
         put(&mut bytes, 0, MAGIC);
         put(&mut bytes, 8, &FORMAT_VERSION.to_le_bytes());
-        // 16: features that a reader must understand; 24: features that it may ignore. None yet.
+        put(&mut bytes, 16, &self.features.to_le_bytes());
+        // 24: features that a reader may ignore. None yet.
         put(&mut bytes, 32, self.store.as_bytes());
         put(&mut bytes, 48, &self.number.to_le_bytes());
         put(&mut bytes, 56, &self.base.to_le_bytes());
@@ -59,7 +62,8 @@ impl SegmentHeader {
             return Err(damaged());
         }
         let version = field(bytes, 8).map(u32::from_le_bytes).ok_or_else(damaged)?;
-        let unknown = u64_at(16)? & !FEATURES_KNOWN;
+        let features = u64_at(16)?;
+        let unknown = features & !FEATURES_KNOWN;
         if version > FORMAT_VERSION || unknown != 0 {
             return Err(HeaderError::Newer { version, unknown });
         }
@@ -67,6 +71,7 @@ impl SegmentHeader {
             store: Uuid::from_bytes(field(bytes, 32).ok_or_else(damaged)?),
             number: u64_at(48)?,
             base: u64_at(56)?,
+            features,
             floor_ns: field(bytes, 64).map(i64::from_le_bytes).ok_or_else(damaged)?,
             seed: u64_at(88)?,
         };
@@ -94,7 +99,8 @@ mod tests {
     use super::*;
 
     fn header() -> SegmentHeader {
-        SegmentHeader { store: Uuid::from_u128(7), number: 2, base: 100, floor_ns: -5, seed: 9 }
+        let (store, features) = (Uuid::from_u128(7), 0);
+        SegmentHeader { store, number: 2, base: 100, floor_ns: -5, features, seed: 9 }
     }
 
     #[test]

@@ -35,9 +35,9 @@ pub struct Cursor {
     plan: Plan,
     frames: FrameReader,
     names: NameCache,
-    /// The lists of the sealed segment that is being read.
+    /// The lists of the sealed segment that is being read, with its seed.
     lists: Option<(u64, Lists<Vec<u32>>)>,
-    /// The stream's ordinals in the sealed segment that is being read.
+    /// The stream's ordinals in the sealed segment that is being read, with its seed.
     ordinals: Option<(u64, Vec<u32>)>,
     /// Where the stream is looked for first.
     segment_hint: usize,

@@ -18,6 +18,7 @@ const READ_AHEAD_BYTES: u64 = 256 * 1024;
 /// A frame that was checked.
 #[derive(Debug)]
 struct Loaded {
+    /// The segment's seed.
     segment: u64,
     offset: u32,
     header: FrameHeader,
@@ -27,15 +28,18 @@ struct Loaded {
 }
 
 /// A buffer of a segment's bytes, and the frame that was decoded last.
+///
+/// What is remembered goes by the segment's seed: a segment that was rewritten has the same base.
 #[derive(Debug, Default)]
 pub(crate) struct FrameReader {
+    /// The seed of the segment whose bytes are held.
     segment: u64,
     start: u64,
     bytes: Vec<u8>,
     /// The end of the frame before: a frame that begins there is read ahead of.
     expected: u64,
     loaded: Option<Loaded>,
-    /// Frames in a row of the segment with this base: asked for once, as an index file is slow to
+    /// Frames in a row of the segment with this seed: asked for once, as an index file is slow to
     /// answer.
     near: (u64, Vec<FrameRef>),
 }
@@ -71,8 +75,8 @@ impl FrameReader {
         segment: &Segment,
         ordinal: u32,
     ) -> Result<Option<FrameRef>, Fault> {
-        if self.near.0 != segment.base() || !is_within(&self.near.1, ordinal) {
-            self.near = (segment.base(), segment.index.frames_near(ordinal)?);
+        if self.near.0 != segment.seed() || !is_within(&self.near.1, ordinal) {
+            self.near = (segment.seed(), segment.index.frames_near(ordinal)?);
         }
         let after = self.near.1.partition_point(|frame| frame.ordinal <= ordinal);
         Ok(after.checked_sub(1).and_then(|last| self.near.1.get(last)).copied())
@@ -103,7 +107,7 @@ impl FrameReader {
         frame: FrameRef,
         pending: Option<Pending<'_>>,
     ) -> Result<(), Fault> {
-        let number = segment.base();
+        let number = segment.seed();
         let is_it = |loaded: &Loaded| loaded.segment == number && loaded.offset == frame.offset;
         if self.loaded.as_ref().is_some_and(is_it) {
             return Ok(());
@@ -131,7 +135,7 @@ impl FrameReader {
         pending: Option<Pending<'_>>,
     ) -> Result<(), Fault> {
         let (offset, len) = (u64::from(frame.offset), u64::from(frame.bytes));
-        let is_same = self.segment == segment.base();
+        let is_same = self.segment == segment.seed();
         let held = self.start..self.start + self.bytes.len() as u64;
         if is_same && held.contains(&offset) && offset + len <= held.end {
             return Ok(());
@@ -153,7 +157,7 @@ impl FrameReader {
                 _ => Fault::io("read", &segment.path)(error),
             })?;
         }
-        (self.segment, self.start) = (segment.base(), offset);
+        (self.segment, self.start) = (segment.seed(), offset);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ const NAMES_MAX: usize = 16_384;
 
 #[derive(Debug, Default)]
 pub(super) struct NameCache {
+    /// Its seed: a segment that was rewritten numbers its names anew.
     segment: u64,
     streams: HashMap<u32, StreamName>,
     types: HashMap<u32, EventType>,
@@ -20,8 +21,8 @@ pub(super) struct NameCache {
 
 impl NameCache {
     fn turn_to(&mut self, segment: &Segment) {
-        if self.segment != segment.base() {
-            *self = Self { segment: segment.base(), ..Self::default() };
+        if self.segment != segment.seed() {
+            *self = Self { segment: segment.seed(), ..Self::default() };
         }
     }
 

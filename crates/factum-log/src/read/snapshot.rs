@@ -17,6 +17,7 @@ use std::sync::Arc;
 /// Encoded frames that are not on disk yet, at the end of the newest segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending<'a> {
+    /// The segment's seed.
     pub(crate) segment: u64,
     pub(crate) offset: u64,
     pub(crate) bytes: &'a [u8],
@@ -26,7 +27,7 @@ impl<'a> Pending<'a> {
     pub(super) fn at(&self, segment: &Segment, frame: FrameRef) -> Option<&'a [u8]> {
         let from = u64::from(frame.offset).checked_sub(self.offset)?;
         let from = usize::try_from(from).ok()?;
-        let is_here = segment.base() == self.segment;
+        let is_here = segment.seed() == self.segment;
         self.bytes.get(from..from + frame.bytes as usize).filter(|_| is_here)
     }
 }

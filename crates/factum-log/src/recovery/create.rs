@@ -56,6 +56,7 @@ impl Prepared {
             number: new.number,
             base: new.base,
             floor_ns: new.floor_ns,
+            features: 0,
             seed: options.world.rng.next_u64(),
         };
         let mut bytes = header.encode();

@@ -219,8 +219,8 @@ impl Found {
     fn lost(self, count: u32) -> Segment {
         let what = self.header.err().unwrap_or(Damage::Header);
         let store = uuid::Uuid::nil();
-        let header =
-            SegmentHeader { store, number: 0, base: self.base, floor_ns: i64::MIN, seed: 0 };
+        let (base, floor_ns) = (self.base, i64::MIN);
+        let header = SegmentHeader { store, number: 0, base, floor_ns, features: 0, seed: 0 };
         let missing = vec![Missing { ordinals: 0..count, offset: 0, what }];
         let mut index = MemoryIndex::default();
         index.skip_to(count);

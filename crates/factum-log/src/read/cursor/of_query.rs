@@ -89,9 +89,9 @@ impl Cursor {
         window: Window,
     ) -> Result<Vec<u32>, Fault> {
         let Some(file) = Self::file_of(segment) else { return segment.index.select(query, window) };
-        let base = segment.base();
-        if self.lists.as_ref().is_none_or(|(of, _)| *of != base) {
-            self.lists = Some((base, file.lists(query)?));
+        let seed = segment.seed();
+        if self.lists.as_ref().is_none_or(|(of, _)| *of != seed) {
+            self.lists = Some((seed, file.lists(query)?));
         }
         let lists = self.lists.as_ref().map(|(_, lists)| lists);
         Ok(lists.map_or_else(Vec::new, |lists| lists.select(window)))

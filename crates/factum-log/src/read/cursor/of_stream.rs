@@ -182,10 +182,10 @@ impl Cursor {
         let Some(file) = Self::file_of(segment) else {
             return segment.index.of_stream(stream, part);
         };
-        let base = segment.base();
-        if self.ordinals.as_ref().is_none_or(|(of, _)| *of != base) {
+        let seed = segment.seed();
+        if self.ordinals.as_ref().is_none_or(|(of, _)| *of != seed) {
             let all = StreamPart { from: 0, backward: false, max: usize::MAX };
-            self.ordinals = Some((base, file.of_stream(stream, all)?));
+            self.ordinals = Some((seed, file.of_stream(stream, all)?));
         }
         let ordinals = self.ordinals.as_ref().map(|(_, ordinals)| part.of(ordinals));
         Ok(ordinals.unwrap_or_default())
