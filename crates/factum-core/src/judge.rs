@@ -5,6 +5,7 @@
 //! so that memory, the embedded engine and SQLite cannot differ in what they accept.
 
 mod change;
+mod heads;
 mod hidden;
 mod replay;
 mod validate;
@@ -17,7 +18,8 @@ use crate::{
     StreamMetadata, StreamName, StreamState, Tracking, Written, system,
 };
 use bytes::Bytes;
-use std::{collections::HashMap, sync::Arc};
+use heads::Heads;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What is known of a stream.
@@ -148,12 +150,15 @@ impl Plan {
 /// Judges a valid append ([`validate`] comes first, as [`validate_change`] before a change).
 pub fn judge<V: View>(append: Append, view: &mut V) -> Result<Verdict, Refusal<V::Error>> {
     let mut heads = Heads::default();
-    if let Some(receipt) = replay::replayed(&append, view, &mut heads)? {
+    let places = heads.of_events(view, &append.events)?;
+    if let Some(receipt) = replay::replayed(&append, &places, view, &mut heads)? {
         return Ok(Verdict::Answer(receipt));
     }
-    for (stream, _) in &append.events {
-        if heads.get(view, stream)?.tombstoned {
-            return Err(AppendError::Tombstoned { stream: stream.clone() }.into());
+    // Only streams of the events were looked up so far.
+    for place in 0..heads.len() {
+        if heads.at(place).tombstoned {
+            let stream = heads.name(place).clone();
+            return Err(AppendError::Tombstoned { stream }.into());
         }
     }
     for (index, check) in append.checks.iter().enumerate() {
@@ -168,25 +173,7 @@ pub fn judge<V: View>(append: Append, view: &mut V) -> Result<Verdict, Refusal<V
             return Err(AppendError::Tracked { source_name, stored }.into());
         }
     }
-    plan(append, view, &mut heads).map(Verdict::Write)
-}
-
-/// The heads of the streams of one append, each looked up once.
-#[derive(Default)]
-struct Heads(HashMap<StreamName, StreamHead>);
-
-impl Heads {
-    fn get<V: View>(
-        &mut self,
-        view: &mut V,
-        stream: &StreamName,
-    ) -> Result<&mut StreamHead, Refusal<V::Error>> {
-        if !self.0.contains_key(stream) {
-            let head = view.stream(stream).map_err(Refusal::View)?;
-            self.0.insert(stream.clone(), head);
-        }
-        Ok(self.0.get_mut(stream).expect("it was inserted above"))
-    }
+    plan(append, &places, view, &mut heads).map(Verdict::Write)
 }
 
 /// What a check found, if it does not hold.
@@ -219,22 +206,23 @@ fn holds(expected: Expected, state: StreamState) -> bool {
 
 fn plan<V: View>(
     append: Append,
+    places: &[usize],
     view: &mut V,
     heads: &mut Heads,
 ) -> Result<Plan, Refusal<V::Error>> {
     let hidden = hidden::given_metadata(&append.events, view, heads)?;
-    let mut events = reopening(&append, view, heads)?;
+    let mut events = reopening(places, view, heads)?;
     events.reserve(append.events.len());
     let mut streams: Vec<Written> = Vec::new();
-    let mut listed: HashMap<StreamName, usize> = HashMap::new();
-    for (stream, event) in append.events {
-        let head = heads.get(view, &stream)?;
+    let mut listed = Listed::default();
+    for ((stream, event), place) in append.events.into_iter().zip(places) {
+        let head = heads.at(*place);
         let revision = head.next();
         head.last = Some(revision);
-        let index = *listed.entry(stream.clone()).or_insert(streams.len());
-        match streams.get_mut(index) {
+        match listed.of(*place).and_then(|index| streams.get_mut(index)) {
             Some(written) => written.last = revision,
             None => {
+                listed.add(*place, streams.len());
                 let stream = stream.clone();
                 streams.push(Written { stream, first: revision, last: revision });
             }
@@ -245,6 +233,21 @@ fn plan<V: View>(
     Ok(Plan { events, tracking: append.tracking, streams })
 }
 
+/// Where in a receipt a stream stands, by its place among the heads.
+#[derive(Default)]
+struct Listed(Vec<Option<usize>>);
+
+impl Listed {
+    fn of(&self, place: usize) -> Option<usize> {
+        self.0.get(place).copied().flatten()
+    }
+
+    fn add(&mut self, place: usize, index: usize) {
+        self.0.resize(self.0.len().max(place + 1), None);
+        *self.0.get_mut(place).expect("it was made long enough above") = Some(index);
+    }
+}
+
 /// Bytes of metadata that one append may write again, because its streams were deleted: the caller
 /// gave none of them, so that no other limit counts them.
 const REOPENING_BYTES_MAX: usize = 64 << 20;
@@ -252,14 +255,15 @@ const REOPENING_BYTES_MAX: usize = 64 << 20;
 /// The events of the system that let deleted streams go on: each sets `$tb` to the revision at
 /// which its stream does. They come first, so that a receipt's position is the caller's last event.
 fn reopening<V: View>(
-    append: &Append,
+    places: &[usize],
     view: &mut V,
     heads: &mut Heads,
 ) -> Result<Vec<Planned>, Refusal<V::Error>> {
     let mut events = Vec::new();
     let mut bytes = 0;
-    for (stream, _) in &append.events {
-        let head = heads.get(view, stream)?;
+    for place in places {
+        let head = heads.at(*place);
+        // Once a stream goes on it is not deleted any more: each is met once.
         if !head.metadata.is_deleted() {
             continue;
         }
@@ -271,7 +275,7 @@ fn reopening<V: View>(
             return Err(AppendError::TooLarge { what, actual: bytes, limit }.into());
         }
         head.metadata = Arc::new(metadata);
-        let target = stream.metadata_stream();
+        let target = heads.name(*place).metadata_stream();
         let head = heads.get(view, &target)?;
         let revision = head.next();
         head.last = Some(revision);

@@ -6,38 +6,40 @@
 //! One exception is KurrentDB's: where every written stream is expected *at* the number it has, the
 //! events are written (again), as a number that is right cannot be a retry's.
 
-use super::{FoundAt, Heads, Refusal, View};
+use super::{FoundAt, Heads, Listed, Refusal, View};
 use crate::{
     Append, AppendError, Check, Expected, Position, Receipt, Revision, StreamName, StreamState,
     Written,
 };
-use std::collections::HashMap;
 
+/// `places` says which of the heads is that of each event's stream; there are no other heads yet.
 pub(super) fn replayed<V: View>(
     append: &Append,
+    places: &[usize],
     view: &mut V,
     heads: &mut Heads,
 ) -> Result<Option<Receipt>, Refusal<V::Error>> {
-    if append.events.is_empty() || numbers_are_right(append, view, heads)? {
+    let expected = expectations(append, heads);
+    if append.events.is_empty() || numbers_are_right(&expected, heads) {
         return Ok(None);
     }
-    let mut hints = hints(append);
+    let mut hints: Vec<_> = expected.into_iter().map(hint).collect();
     let mut done = Done::default();
     let mut missing = false;
-    for (stream, event) in &append.events {
+    for ((stream, event), place) in append.events.iter().zip(places) {
         // A stream without events has none of these.
-        let known = match heads.get(view, stream)?.last {
+        let known = match heads.at(*place).last {
             None => None,
             Some(_) => {
-                let hint = hints.get_mut(stream);
-                let at = hint.as_ref().map(|hint| **hint);
+                let hint = hints.get_mut(*place).and_then(Option::as_mut);
+                let at = hint.as_deref().copied();
                 if let Some(hint) = hint {
                     hint.0 = hint.0.saturating_add(1);
                 }
                 view.find(stream, event.id, at).map_err(Refusal::View)?
             }
         };
-        let in_order = known.is_none_or(|known| done.add(stream, known));
+        let in_order = known.is_none_or(|known| done.add(stream, *place, known));
         missing |= known.is_none();
         let first = done.first.or(known.map(|known| (event.id, known)));
         done.first = first;
@@ -49,46 +51,36 @@ pub(super) fn replayed<V: View>(
 }
 
 /// Whether every written stream has a numbered check that holds (or does not exist, as expected).
-fn numbers_are_right<V: View>(
-    append: &Append,
-    view: &mut V,
-    heads: &mut Heads,
-) -> Result<bool, Refusal<V::Error>> {
-    let expected = expectations(append);
-    for (stream, _) in &append.events {
-        let Some(expected) = expected.get(stream) else {
-            return Ok(false);
-        };
-        let right = match (expected, heads.get(view, stream)?.state()) {
-            (Expected::At(at), StreamState::Live { last } | StreamState::Deleted { last }) => {
-                *at == last
-            }
-            (Expected::NoStream, StreamState::Absent) => true,
-            _ => false,
-        };
-        if !right {
-            return Ok(false);
+fn numbers_are_right(expected: &[Option<Expected>], heads: &mut Heads) -> bool {
+    expected.iter().enumerate().all(|(place, expected)| match (expected, heads.at(place).state()) {
+        (Some(Expected::At(at)), StreamState::Live { last } | StreamState::Deleted { last }) => {
+            *at == last
         }
-    }
-    Ok(true)
+        (Some(Expected::NoStream), StreamState::Absent) => true,
+        _ => false,
+    })
 }
 
-fn expectations(append: &Append) -> HashMap<&StreamName, Expected> {
-    let of = |check| match check {
-        &Check::Stream { ref stream, expected } => Some((stream, expected)),
-        Check::NoMatch { .. } => None,
-    };
-    append.checks.iter().filter_map(of).collect()
+/// What each written stream must be like, by its place among the heads.
+fn expectations(append: &Append, heads: &Heads) -> Vec<Option<Expected>> {
+    let mut of_places = vec![None; heads.len()];
+    for check in &append.checks {
+        let Check::Stream { stream, expected } = check else { continue };
+        let place = heads.find(stream).and_then(|place| of_places.get_mut(place));
+        if let Some(place) = place {
+            *place = Some(*expected);
+        }
+    }
+    of_places
 }
 
 /// Where a retry's events would stand, by the number that the first attempt expected.
-fn hints(append: &Append) -> HashMap<&StreamName, Revision> {
-    let of = |(stream, expected)| match expected {
-        Expected::At(at) => Some((stream, Revision(at.0.saturating_add(1)))),
-        Expected::NoStream => Some((stream, Revision(0))),
+fn hint(expected: Option<Expected>) -> Option<Revision> {
+    match expected? {
+        Expected::At(at) => Some(Revision(at.0.saturating_add(1))),
+        Expected::NoStream => Some(Revision(0)),
         Expected::Exists => None,
-    };
-    expectations(append).into_iter().filter_map(of).collect()
+    }
 }
 
 #[derive(Default)]
@@ -96,22 +88,22 @@ struct Done {
     first: Option<(uuid::Uuid, FoundAt)>,
     position: Position,
     streams: Vec<Written>,
-    listed: HashMap<StreamName, usize>,
+    listed: Listed,
 }
 
 impl Done {
     /// Takes in an event that is stored; whether it stands where the append would have put it.
-    fn add(&mut self, stream: &StreamName, known: FoundAt) -> bool {
+    fn add(&mut self, stream: &StreamName, place: usize, known: FoundAt) -> bool {
         let in_order = known.position > self.position;
         self.position = self.position.max(known.position);
-        let index = *self.listed.entry(stream.clone()).or_insert(self.streams.len());
-        match self.streams.get_mut(index) {
+        match self.listed.of(place).and_then(|index| self.streams.get_mut(index)) {
             Some(written) => {
                 let next = written.last.0 + 1 == known.revision.0;
                 written.last = known.revision;
                 in_order && next
             }
             None => {
+                self.listed.add(place, self.streams.len());
                 let (stream, revision) = (stream.clone(), known.revision);
                 self.streams.push(Written { stream, first: revision, last: revision });
                 in_order

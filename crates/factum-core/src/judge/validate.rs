@@ -4,6 +4,7 @@ use crate::{
     Append, AppendError, Change, Check, EventData, Invalid, Limits, Query, StreamMetadata,
     StreamName, Tracking, name::NAME_BYTES_MAX, system,
 };
+use foldhash::fast::RandomState;
 use std::collections::HashSet;
 
 /// Refuses what no state could make acceptable.
@@ -13,7 +14,10 @@ pub fn validate(append: &Append, limits: &Limits) -> Result<(), AppendError> {
     }
     within("events in the append", append.events.len(), limits.append_events_max)?;
     within("checks in the append", append.checks.len(), limits.checks_max)?;
-    let mut ids = HashSet::with_capacity(append.events.len());
+    let mut ids = HashSet::<_, RandomState>::default();
+    if append.events.len() > 1 {
+        ids.reserve(append.events.len());
+    }
     let mut bytes = 0;
     for (index, (stream, event)) in append.events.iter().enumerate() {
         if event.id.is_nil() {
@@ -66,7 +70,7 @@ fn validate_event(
 }
 
 fn validate_checks(checks: &[Check], limits: &Limits) -> Result<(), AppendError> {
-    let mut streams = HashSet::new();
+    let mut streams = HashSet::<_, RandomState>::default();
     for check in checks {
         match check {
             Check::NoMatch { query, .. } => validate_query(query, limits)?,

@@ -1,6 +1,6 @@
 //! An event inside a frame. Names are numbers of the segment; the data comes last.
 
-use super::varint::{Reader, put};
+use super::varint::{Reader, len_of, put};
 use factum_core::{ContentType, EventData, Timestamp};
 use std::ops::Range;
 use uuid::Uuid;
@@ -38,32 +38,43 @@ pub(crate) struct Numbers<'a> {
 
 /// Appends an event, with its length before it.
 pub(crate) fn put_entry(buffer: &mut Vec<u8>, event: &EventData, of: &Numbers<'_>, revision: u64) {
-    let mut head = Vec::with_capacity(40);
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    head.push(
+    put(buffer, entry_bytes(event, of, revision) as u64);
+    buffer.push(
         flag(event.content_type == ContentType::Binary, BINARY)
             | flag(event.occurred_at.is_some(), OCCURRED)
             | flag(!of.tags.is_empty(), TAGS)
             | flag(!event.metadata.is_empty(), METADATA),
     );
-    head.extend_from_slice(event.id.as_bytes());
-    put(&mut head, of.stream.into());
-    put(&mut head, of.event_type.into());
-    put(&mut head, revision);
+    buffer.extend_from_slice(event.id.as_bytes());
+    put(buffer, of.stream.into());
+    put(buffer, of.event_type.into());
+    put(buffer, revision);
     if let Some(at) = event.occurred_at {
-        head.extend_from_slice(&at.0.to_le_bytes());
+        buffer.extend_from_slice(&at.0.to_le_bytes());
     }
     if !of.tags.is_empty() {
-        put(&mut head, of.tags.len() as u64);
-        of.tags.iter().for_each(|tag| put(&mut head, (*tag).into()));
+        put(buffer, of.tags.len() as u64);
+        of.tags.iter().for_each(|tag| put(buffer, (*tag).into()));
     }
     if !event.metadata.is_empty() {
-        put(&mut head, event.metadata.len() as u64);
-        head.extend_from_slice(&event.metadata);
+        put(buffer, event.metadata.len() as u64);
+        buffer.extend_from_slice(&event.metadata);
     }
-    put(buffer, (head.len() + event.data.len()) as u64);
-    buffer.extend_from_slice(&head);
     buffer.extend_from_slice(&event.data);
+}
+
+/// Bytes of an event, those of its length apart.
+fn entry_bytes(event: &EventData, of: &Numbers<'_>, revision: u64) -> usize {
+    let sized = |count: usize, bytes: usize| match count {
+        0 => 0,
+        _ => len_of(count as u64) + bytes,
+    };
+    let tags = of.tags.iter().map(|tag| len_of((*tag).into())).sum();
+    let numbers = len_of(of.stream.into()) + len_of(of.event_type.into()) + len_of(revision);
+    let occurred_at = event.occurred_at.map_or(0, |_| 8);
+    let metadata = sized(event.metadata.len(), event.metadata.len());
+    1 + 16 + numbers + occurred_at + sized(of.tags.len(), tags) + metadata + event.data.len()
 }
 
 /// Reads the event at the reader; `ordinal` is the one after the event before it, or the frame's.

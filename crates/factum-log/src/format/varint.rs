@@ -9,6 +9,12 @@ pub(crate) fn put(buffer: &mut Vec<u8>, mut value: u64) {
     buffer.push(value as u8);
 }
 
+/// Bytes that a number takes.
+pub(crate) fn len_of(value: u64) -> usize {
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
 /// Reads from the front of a slice. Every method answers `None` where the bytes end too early or
 /// mean nothing, and never panics: what is read may be damaged.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +91,7 @@ mod tests {
             for value in [1u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
                 let mut bytes = Vec::new();
                 put(&mut bytes, value);
+                assert_eq!(len_of(value), bytes.len());
                 let mut reader = Reader::new(&bytes);
                 assert_eq!((reader.varint(), reader.is_at_end()), (Some(value), true));
                 let short = bytes.split_last().unwrap().1;

@@ -11,9 +11,10 @@ use crate::{
     segment::Segment,
 };
 use factum_core::{
-    EventType, StreamName, Tag, Timestamp,
+    EventType, StreamName, Tag, Timestamp, Uuid,
     judge::{Plan, Planned},
 };
+use std::ops::Range;
 
 /// An upper bound of the bytes that a plan takes in the log.
 pub(super) fn bytes_needed(plan: &Plan) -> u64 {
@@ -54,42 +55,87 @@ impl Fresh {
     }
 }
 
+/// What the index keeps of an event in a frame in the making.
+struct Drafted {
+    stream: u32,
+    event_type: u32,
+    /// Where its tags are, in the draft's.
+    tags: Range<usize>,
+    revision: u64,
+    id: Uuid,
+}
+
 /// A frame in the making.
 #[derive(Default)]
 struct Draft {
     fresh: Vec<Fresh>,
     entries: Vec<u8>,
-    /// (stream, type, tags, revision, id) of each event.
-    indexed: Vec<(u32, u32, Vec<u32>, u64, uuid::Uuid)>,
+    tags: Vec<u32>,
+    drafted: Vec<Drafted>,
 }
 
 impl Draft {
     fn is_full(&self) -> bool {
-        self.entries.len() >= FRAME_BYTES_AIM || self.indexed.len() == usize::from(u16::MAX)
+        self.entries.len() >= FRAME_BYTES_AIM || self.drafted.len() == usize::from(u16::MAX)
     }
 
-    fn add(&mut self, planned: &Planned, index: &mut MemoryIndex) {
-        let (stream, is_new) = index.intern_stream(&planned.stream);
-        if is_new {
-            self.fresh.push(Fresh::Stream(stream, planned.stream.clone()));
-        }
-        let name = &planned.event.event_type;
-        let (event_type, is_new) = index.intern_type(name);
-        if is_new {
-            self.fresh.push(Fresh::Type(event_type, name.clone()));
-        }
-        let mut tags = Vec::with_capacity(planned.event.tags.len());
+    fn add(&mut self, planned: &Planned, known: &mut Known, index: &mut MemoryIndex) {
+        let stream = self.stream(&planned.stream, known, index);
+        let event_type = self.event_type(&planned.event.event_type, known, index);
+        let before = self.tags.len();
         for tag in &planned.event.tags {
             let (number, is_new) = index.intern_tag(tag);
             if is_new {
                 self.fresh.push(Fresh::Tag(number, tag.clone()));
             }
-            tags.push(number);
+            self.tags.push(number);
         }
-        let numbers = Numbers { stream, event_type, tags: &tags };
-        put_entry(&mut self.entries, &planned.event, &numbers, planned.revision.0);
-        self.indexed.push((stream, event_type, tags, planned.revision.0, planned.event.id));
+        let (id, revision) = (planned.event.id, planned.revision.0);
+        let tags = before..self.tags.len();
+        let of_event = self.tags.get(before..).unwrap_or_default();
+        let numbers = Numbers { stream, event_type, tags: of_event };
+        put_entry(&mut self.entries, &planned.event, &numbers, revision);
+        self.drafted.push(Drafted { stream, event_type, tags, revision, id });
     }
+
+    fn stream(&mut self, name: &StreamName, known: &mut Known, index: &mut MemoryIndex) -> u32 {
+        if let Some((_, number)) = known.stream.as_ref().filter(|(last, _)| last.ptr_eq(name)) {
+            return *number;
+        }
+        let (number, is_new) = index.intern_stream(name);
+        if is_new {
+            self.fresh.push(Fresh::Stream(number, name.clone()));
+        }
+        known.stream = Some((name.clone(), number));
+        number
+    }
+
+    fn event_type(&mut self, name: &EventType, known: &mut Known, index: &mut MemoryIndex) -> u32 {
+        if let Some((_, number)) = known.event_type.as_ref().filter(|(last, _)| last.ptr_eq(name)) {
+            return *number;
+        }
+        let (number, is_new) = index.intern_type(name);
+        if is_new {
+            self.fresh.push(Fresh::Type(number, name.clone()));
+        }
+        known.event_type = Some((name.clone(), number));
+        number
+    }
+
+    /// Empties it, and keeps its room.
+    fn clear(&mut self) {
+        self.fresh.clear();
+        self.entries.clear();
+        self.tags.clear();
+        self.drafted.clear();
+    }
+}
+
+/// The names that the event before had: mostly those of the next one too.
+#[derive(Default)]
+struct Known {
+    stream: Option<(StreamName, u32)>,
+    event_type: Option<(EventType, u32)>,
 }
 
 /// Which of an append's frames.
@@ -118,23 +164,24 @@ impl Encoder<'_> {
             .tracking
             .as_ref()
             .map(|tracking| Tracked { source: &tracking.source, position: tracking.position });
-        let mut draft = Draft::default();
+        let (mut draft, mut known) = (Draft::default(), Known::default());
         let mut first = true;
         for (nth, planned) in plan.events.iter().enumerate() {
-            draft.add(planned, index);
+            draft.add(planned, &mut known, index);
             let last = nth + 1 == plan.events.len();
             if draft.is_full() && !last {
-                self.seal(std::mem::take(&mut draft), None, Which { first, last: false }, index);
+                self.seal(&draft, None, Which { first, last: false }, index);
+                draft.clear();
                 first = false;
             }
         }
-        self.seal(draft, tracked, Which { first, last: true }, index);
+        self.seal(&draft, tracked, Which { first, last: true }, index);
     }
 
     /// Appends a frame to the group, and its events to the index.
     fn seal(
         &mut self,
-        draft: Draft,
+        draft: &Draft,
         tracked: Option<Tracked<'_>>,
         which: Which,
         index: &mut MemoryIndex,
@@ -155,7 +202,7 @@ impl Encoder<'_> {
             ordinal: index.next(),
             recorded_at_ns: self.recorded_at.0,
             durable: u32::try_from(self.offset).expect("a segment is smaller than 4 GiB"),
-            count: u16::try_from(draft.indexed.len()).expect("a full draft is sealed"),
+            count: u16::try_from(draft.drafted.len()).expect("a full draft is sealed"),
             kind: Kind::Events,
             first: which.first,
             last: which.last,
@@ -163,12 +210,14 @@ impl Encoder<'_> {
         };
         let frame = self.group.get_mut(start..).expect("the frame was appended above");
         header.seal(frame, self.segment.place(offset));
-        if !draft.indexed.is_empty() {
+        if !draft.drafted.is_empty() {
             let offset = u32::try_from(offset).expect("a segment is smaller than 4 GiB");
             index.push_frame(offset, bytes);
         }
-        for (stream, event_type, tags, revision, id) in draft.indexed {
-            let event = Indexed { stream, event_type, tags: &tags, revision, id };
+        for drafted in &draft.drafted {
+            let Drafted { stream, event_type, revision, id, .. } = *drafted;
+            let tags = draft.tags.get(drafted.tags.clone()).unwrap_or_default();
+            let event = Indexed { stream, event_type, tags, revision, id };
             index.push(index.next(), event).expect("its names were numbered above");
         }
     }

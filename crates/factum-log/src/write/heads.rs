@@ -5,21 +5,22 @@ use factum_core::{
     judge::{Plan, StreamHead},
     system,
 };
+use foldhash::fast::RandomState;
 use std::{collections::HashMap, sync::Arc};
 
 /// Two generations: when the young one is full it becomes the old one, and the old one is
 /// forgotten. What is used again moves to the young one.
 #[derive(Debug)]
 pub(super) struct Heads {
-    young: HashMap<StreamName, StreamHead>,
-    old: HashMap<StreamName, StreamHead>,
+    young: HashMap<StreamName, StreamHead, RandomState>,
+    old: HashMap<StreamName, StreamHead, RandomState>,
     max: usize,
 }
 
 impl Heads {
     /// Remembers at most `max` heads.
     pub(super) fn new(max: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), max: max.max(2) }
+        Self { young: HashMap::default(), old: HashMap::default(), max: max.max(2) }
     }
 
     pub(super) fn get(&mut self, stream: &StreamName) -> Option<StreamHead> {
