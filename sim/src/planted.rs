@@ -31,6 +31,7 @@ fn likely(bug: Bug) -> &'static [&'static str] {
         }
         Bug::IgnoreSeed => &["sectors"],
         Bug::ForgetTracking | Bug::ClockGoesBack => &["history"],
+        Bug::SkipUnused => &["verify"],
     }
 }
 

@@ -11,6 +11,7 @@ mod sectors;
 mod store;
 mod survivor;
 mod truncation;
+mod verify;
 
 pub use runner::{Budget, Outcome, run};
 
@@ -56,5 +57,6 @@ pub const ROWS: &[Row] = &[
     Row { name: "bit-flips", unit: "bytes", goal: 100_000, share: 24, case: flips::case },
     Row { name: "truncation", unit: "lengths", goal: 50_000, share: 10, case: truncation::case },
     Row { name: "sectors", unit: "sectors", goal: 5_000, share: 4, case: sectors::case },
+    Row { name: "verify", unit: "bytes", goal: 20_000, share: 8, case: verify::case },
     Row { name: "power-cut", unit: "images", goal: 100_000, share: 40, case: power::case },
 ];

@@ -52,13 +52,19 @@ impl Stage {
         Self { disk, clock: Arc::default(), rng: Arc::new(SimRng::new(seed)) }
     }
 
-    /// Opens the store.
-    pub fn open(&self) -> Result<(Writer, Reader), OpenError> {
-        let world = World {
+    /// Its doors.
+    #[must_use]
+    pub fn world(&self) -> World {
+        World {
             disk: Arc::new(self.disk.clone()),
             clock: self.clock.clone(),
             rng: self.rng.clone(),
-        };
+        }
+    }
+
+    /// Opens the store.
+    pub fn open(&self) -> Result<(Writer, Reader), OpenError> {
+        let world = self.world();
         // Small, so that short histories fill segments.
         let options =
             Options { world, segment_bytes: 64 << 10, heads_max: 8, ..Options::default() };

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Write events to standard output, as JSON lines or CloudEvents
     Export(Export),
+    /// Read every byte of a store, and say what is damaged, where, and what is lost by it
+    Verify(Verify),
     /// Start a store on this machine, for development: no TLS, no users, loopback only
     Dev(Dev),
     /// Start a store for others
@@ -249,6 +251,14 @@ pub(crate) enum ExportFormat {
     Jsonl,
     /// CloudEvents 1.0, an event a line.
     Cloudevents,
+}
+
+/// Verifying.
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A store for development.

@@ -8,6 +8,7 @@ mod read;
 mod shell;
 mod store;
 mod stream;
+mod verify;
 
 use crate::{
     args::{Cli, Command},
@@ -51,6 +52,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
             export::export(&open(url, Access::Existing).await?, &args, out).await
         }
         Command::Tail(args) => follow::tail(&open(url, Access::Existing).await?, &args, out).await,
+        Command::Verify(args) => verify::verify(url, &args, out).await,
         Command::Dev(args) => host::dev(args, out).await,
         Command::Serve(args) => host::serve(args, out).await,
         Command::Completions(_) | Command::Man(_) => Ok(()),

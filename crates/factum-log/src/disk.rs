@@ -37,6 +37,16 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Fails with [`io::ErrorKind::WouldBlock`] if another process, or another opening of this
     /// one, holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
+
+    /// Locks a file that is there, to look only, beside others who look: nothing is created or
+    /// written, so that it works where nothing may be.
+    ///
+    /// Fails with [`io::ErrorKind::WouldBlock`] where somebody holds [`Disk::lock`], and with
+    /// [`io::ErrorKind::NotFound`] where there is no such file. A disk that knows one kind of lock
+    /// only takes that.
+    fn lock_to_look(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        self.lock(path)
+    }
 }
 
 /// How to open a file.

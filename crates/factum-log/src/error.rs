@@ -70,6 +70,12 @@ pub enum OpenError {
         /// The features that this release does not know, as bits.
         unknown: u64,
     },
+    /// There is no segment in the folder. Check its name.
+    #[error("there is no store in {}", dir.display())]
+    NoStore {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The disk refused something. Nothing was changed that recovery does not understand.
     #[error("cannot {action} {}: {source}", file.display())]
     Io {

@@ -17,6 +17,7 @@ pub(crate) use file::{IndexFile, partition};
 pub(crate) use memory::{Indexed, MemoryIndex};
 #[cfg(feature = "fuzzing")]
 pub(crate) use paged::paginate;
+pub(crate) use paged::{PAGE, is_whole};
 
 use crate::error::Fault;
 use factum_core::{EventType, StreamName, Tag};

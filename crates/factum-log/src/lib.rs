@@ -13,6 +13,7 @@
 //! | `recovery` | opening: what is whole, what is torn, what is damaged |
 //! | [`write`](mod@write) | the one writer |
 //! | [`read`](mod@read) | cursors |
+//! | [`mod@verify`] | every byte, compared with every other that says the same |
 //! | [`store`] | threads and futures around it |
 //!
 //! Nothing here knows an async runtime. `docs/format.md` says every byte, `docs/guarantees.md` what
@@ -38,6 +39,7 @@ pub mod rng;
 mod segment;
 mod shared;
 pub mod store;
+pub mod verify;
 pub mod write;
 
 pub use error::{Damage, OpenError};

@@ -37,12 +37,14 @@ pub enum Bug {
     ForgetTracking,
     /// Recorded times go back with the clock.
     ClockGoesBack,
+    /// Verifying does not look at bytes that are not in use.
+    SkipUnused,
 }
 
 impl Bug {
     /// All of them.
     #[cfg(feature = "planted")]
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AcknowledgeBeforeSync,
         Self::RetrySync,
         Self::SkipFolderSync,
@@ -58,6 +60,7 @@ impl Bug {
         Self::TrustRecordedTimes,
         Self::ForgetTracking,
         Self::ClockGoesBack,
+        Self::SkipUnused,
     ];
 }
 

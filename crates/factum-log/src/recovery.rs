@@ -14,11 +14,12 @@ mod load;
 mod scan;
 mod window;
 
-pub(crate) use closed::Closed;
+pub(crate) use closed::{CLOSED, Closed};
 pub(crate) use create::{NewSegment, Prepared, create_segment};
+pub(crate) use scan::{Scan, scan_before};
 
 use crate::{
-    disk::Mode,
+    disk::{Disk, Mode},
     error::{Fault, OpenError},
     index::build,
     options::Options,
@@ -33,7 +34,7 @@ use load::Loaded;
 use std::{any::Any, io, ops::Range, path::Path, sync::Arc};
 
 /// The file that is locked while a folder is open.
-const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
 /// The file that says at which URL the folder is served.
 pub(crate) const HOLDER: &str = "HOLDER";
 /// Ends the names of files that are not whole yet.
@@ -65,14 +66,14 @@ fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Any + Send + Sync>, Ope
     let path = dir.join(LOCK);
     disk.lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
-            OpenError::Locked { dir: dir.to_owned(), holder: holder(dir, options) }
+            OpenError::Locked { dir: dir.to_owned(), holder: holder(dir, disk) }
         }
         _ => Fault::io("lock", path)(error).into(),
     })
 }
 
-fn holder(dir: &Path, options: &Options) -> Option<String> {
-    let file = options.world.disk.open(&dir.join(HOLDER), Mode::Read).ok()?;
+pub(crate) fn holder(dir: &Path, disk: &dyn Disk) -> Option<String> {
+    let file = disk.open(&dir.join(HOLDER), Mode::Read).ok()?;
     let mut bytes = vec![0; usize::try_from(file.len().ok()?).ok()?];
     file.read_at(&mut bytes, 0).ok()?;
     String::from_utf8(bytes).ok().filter(|url| !url.is_empty())

@@ -33,6 +33,11 @@ pub(crate) fn base_of(file_name: &str) -> Option<u64> {
     digits.parse().ok().filter(|base| *base > 0)
 }
 
+/// The position that a file's name says, if it is that of a segment's index.
+pub(crate) fn indexed_base_of(file_name: &str) -> Option<u64> {
+    base_of(&format!("{}.log", file_name.strip_suffix(".idx")?))
+}
+
 /// Events that were there, and cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Missing {

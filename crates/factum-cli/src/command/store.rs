@@ -2,6 +2,7 @@
 
 use crate::failure::{Exit, Failure, Outcome};
 use factum::{AnyStore, OpenError};
+use std::path::Path;
 
 /// Whether a folder may be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,12 +19,14 @@ pub(crate) async fn open(url: &str, access: Access) -> Outcome<AnyStore> {
         && let Ok(dir) = factum::folder(url)
         && !dir.exists()
     {
-        let cause = format!("there is no store in {}", dir.display());
-        return Err(Failure::new(Exit::NotFound, cause).help(
-            "check the folder's name; `factum append` and `factum import` make a new store",
-        ));
+        return Err(absent(&dir));
     }
     factum::open(url).await.map_err(|error| failure(error, url))
+}
+
+fn absent(dir: &Path) -> Failure {
+    Failure::new(Exit::NotFound, format!("there is no store in {}", dir.display()))
+        .help("check the folder's name; `factum append` and `factum import` make a new store")
 }
 
 fn failure(error: OpenError, url: &str) -> Failure {
@@ -83,6 +86,7 @@ pub(super) fn embedded(error: factum::log::OpenError) -> Failure {
             Failure::new(Exit::Store, error)
                 .help(format_args!("a store must be able to write there: check who owns {file}"))
         }
+        OpenError::NoStore { dir } => absent(&dir),
         other => Failure::new(Exit::Store, other),
     }
 }

@@ -51,11 +51,21 @@ impl Disk for OsDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
         let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        file.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
-            fs::TryLockError::Error(error) => error,
-        })?;
+        file.try_lock().map_err(not_locked)?;
         Ok(Box::new(file))
+    }
+
+    fn lock_to_look(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        let file = fs::File::open(path)?;
+        file.try_lock_shared().map_err(not_locked)?;
+        Ok(Box::new(file))
+    }
+}
+
+fn not_locked(error: fs::TryLockError) -> io::Error {
+    match error {
+        fs::TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+        fs::TryLockError::Error(error) => error,
     }
 }
 

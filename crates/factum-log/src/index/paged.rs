@@ -10,7 +10,8 @@ use crate::{
 };
 use std::{ops::Range, path::PathBuf};
 
-const PAGE: usize = 4096;
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
 const CONTENT: usize = PAGE - 4;
 
 /// Puts content into pages.
@@ -30,6 +31,12 @@ fn checksum(content: &[u8], seed: u64, number: u64) -> u32 {
     let mut sum = crc32c::crc32c(&seed.to_le_bytes());
     sum = crc32c::crc32c_append(sum, &number.to_le_bytes());
     crc32c::crc32c_append(sum, content)
+}
+
+/// Whether a page, all of it, is what was written in this place.
+pub(crate) fn is_whole(page: &[u8], seed: u64, number: u64) -> bool {
+    let Some((content, sum)) = page.split_at_checked(CONTENT) else { return false };
+    sum == checksum(content, seed, number).to_le_bytes()
 }
 
 /// Reads content out of pages.
@@ -59,12 +66,10 @@ impl Paged {
         })?;
         let mut content = Vec::with_capacity(len);
         for (number, page) in (first..).zip(pages.chunks(PAGE)) {
-            let (bytes, sum) = page.split_at(CONTENT);
-            let is_whole = sum == checksum(bytes, self.seed, number).to_le_bytes();
-            if !is_whole && !is_on(Bug::TrustIndex) {
+            if !is_whole(page, self.seed, number) && !is_on(Bug::TrustIndex) {
                 return Err(self.damage(number));
             }
-            content.extend_from_slice(bytes);
+            content.extend_from_slice(page.get(..CONTENT).unwrap_or_default());
         }
         let skip = usize::try_from(range.start - first * page).unwrap_or(usize::MAX);
         let take = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);

@@ -5,11 +5,15 @@
 //! closing, and whoever opens has nothing to take back. A file that is missing, damaged or of other
 //! segments says nothing.
 
-use crate::{disk::Mode, error::Fault, options::Options};
+use crate::{
+    disk::{Disk, Mode},
+    error::Fault,
+    options::Options,
+};
 use std::path::Path;
 
 /// The file's name.
-const CLOSED: &str = "CLOSED";
+pub(crate) const CLOSED: &str = "CLOSED";
 const MAGIC: &[u8; 8] = b"FACTUMCL";
 const BYTES: usize = 36;
 
@@ -56,8 +60,8 @@ impl Closed {
     }
 
     /// What was said last, if anything.
-    pub(super) fn read(dir: &Path, options: &Options) -> Option<Self> {
-        let file = options.world.disk.open(&dir.join(CLOSED), Mode::Read).ok()?;
+    pub(crate) fn read(dir: &Path, disk: &dyn Disk) -> Option<Self> {
+        let file = disk.open(&dir.join(CLOSED), Mode::Read).ok()?;
         let mut bytes = [0; BYTES];
         file.read_at(&mut bytes, 0).ok()?;
         Self::decode(&bytes)

@@ -86,7 +86,7 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
     }
     let found = Found::open(dir, options, *last)?;
     let mut newest = found.newest()?;
-    if let Some(closed) = Closed::read(dir, options) {
+    if let Some(closed) = Closed::read(dir, &*options.world.disk) {
         newest.compare(closed);
     }
     let mut full = None;

@@ -11,6 +11,7 @@ use crate::{
     error::{Damage, Fault},
     format::{
         body::{Body, read_body, read_carry},
+        entry::Entry,
         frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
     },
@@ -22,21 +23,21 @@ use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
 
 /// What a segment holds.
 #[derive(Debug)]
-pub(super) struct Scan {
-    pub(super) index: MemoryIndex,
-    pub(super) tracked: HashMap<Arc<str>, u64>,
-    pub(super) missing: Vec<Missing>,
-    pub(super) last_ns: i64,
+pub(crate) struct Scan {
+    pub(crate) index: MemoryIndex,
+    pub(crate) tracked: HashMap<Arc<str>, u64>,
+    pub(crate) missing: Vec<Missing>,
+    pub(crate) last_ns: i64,
     /// One past the last whole append.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// Bytes before this were durable when the last whole append was written.
-    pub(super) durable: u64,
+    pub(crate) durable: u64,
     /// Bytes after that which are not zero.
-    pub(super) cut: Option<Range<u64>>,
+    pub(crate) cut: Option<Range<u64>>,
     /// The last frame closed the log in good order.
-    pub(super) closed: bool,
-    pub(super) sealed: bool,
-    pub(super) len: u64,
+    pub(crate) closed: bool,
+    pub(crate) sealed: bool,
+    pub(crate) len: u64,
 }
 
 /// Frames of an append that is not complete yet.
@@ -51,14 +52,28 @@ const RESUME_BYTES_MAX: u64 = 2 << 30;
 /// The shortest an event is: length, flags, id, stream, type, revision.
 const ENTRY_BYTES_MIN: u32 = 1 + 1 + 16 + 3;
 
+/// Who is shown each whole frame of events, in order: its offset, its head, its events.
+pub(crate) type Witness<'a> = &'a mut dyn FnMut(u64, &FrameHeader, &[Entry]);
+
 struct Scanner<'a> {
     window: Window<'a>,
     seed: u64,
     scan: Scan,
     pending: Pending,
+    witness: Witness<'a>,
 }
 
 pub(super) fn scan(file: &dyn File, path: &Path, header: &SegmentHeader) -> Result<Scan, Fault> {
+    scan_before(&mut |_, _, _| (), file, path, header)
+}
+
+/// Reads a segment, and shows what it holds to a witness.
+pub(crate) fn scan_before(
+    witness: Witness<'_>,
+    file: &dyn File,
+    path: &Path,
+    header: &SegmentHeader,
+) -> Result<Scan, Fault> {
     let window = Window::new(file, path)?;
     let scan = Scan {
         index: MemoryIndex::default(),
@@ -72,7 +87,8 @@ pub(super) fn scan(file: &dyn File, path: &Path, header: &SegmentHeader) -> Resu
         sealed: false,
         len: window.len(),
     };
-    let mut scanner = Scanner { window, seed: header.seed, scan, pending: Pending::default() };
+    let (seed, pending) = (header.seed, Pending::default());
+    let mut scanner = Scanner { window, seed, scan, pending, witness };
     scanner.run()?;
     Ok(scanner.scan)
 }
@@ -170,7 +186,11 @@ impl Scanner<'_> {
                     self.scan.tracked.insert(tracked.source.into(), tracked.position);
                 }
                 index.skip_to(header.ordinal);
-                Ok(put_events(index, &body, at, len))
+                let makes_sense = put_events(index, &body, at, len);
+                if makes_sense {
+                    (self.witness)(at.into(), header, &body.entries);
+                }
+                Ok(makes_sense)
             }
         }
     }
@@ -266,7 +286,7 @@ fn put_events(index: &mut MemoryIndex, body: &Body<'_>, at: u32, len: u32) -> bo
     if body.names.iter().any(|name| index.learn(*name).is_none()) {
         return false;
     }
-    let indexed = |entry: &crate::format::entry::Entry| (entry.ordinal, entry.revision, entry.id);
+    let indexed = |entry: &Entry| (entry.ordinal, entry.revision, entry.id);
     let events: Vec<_> = body
         .entries
         .iter()

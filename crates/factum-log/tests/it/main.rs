@@ -9,3 +9,4 @@ mod groups;
 mod opening;
 mod reopening;
 mod tools;
+mod verify;
