@@ -65,9 +65,10 @@ impl Stage {
     /// Opens the store.
     pub fn open(&self) -> Result<(Writer, Reader), OpenError> {
         let world = self.world();
-        // Small, so that short histories fill segments.
+        // Small, so that short histories fill segments, and more files than are held open.
+        let (segment_bytes, heads_max, open_files_max) = (64 << 10, 8, 3);
         let options =
-            Options { world, segment_bytes: 64 << 10, heads_max: 8, ..Options::default() };
+            Options { world, segment_bytes, heads_max, open_files_max, ..Options::default() };
         factum_log::open(&folder(), options)
     }
 }

@@ -7,8 +7,10 @@
 //! reordered on its own, a sector (512 bytes) at a time. After a failed sync nothing is known.
 
 mod os;
+mod pool;
 
 pub use os::OsDisk;
+pub(crate) use pool::PooledDisk;
 
 use std::{any::Any, fmt, io, path::Path};
 

@@ -56,6 +56,8 @@ pub struct Options {
     pub heads_max: usize,
     /// Sources whose positions are tracked.
     pub sources_max: usize,
+    /// Files that are held open; the others are opened when they are read.
+    pub open_files_max: usize,
     /// Threads that read.
     pub read_threads: usize,
     /// Reads that may wait for a thread; one more is refused as overload.
@@ -74,6 +76,7 @@ impl Default for Options {
             zero_ahead_bytes_max: 16 << 20,
             heads_max: 65_536,
             sources_max: 1024,
+            open_files_max: 256,
             read_threads: 2,
             read_jobs_max: 65_536,
         }

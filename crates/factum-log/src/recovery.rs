@@ -19,7 +19,7 @@ pub(crate) use create::{NewSegment, Prepared, create_segment};
 pub(crate) use scan::{Scan, scan_before};
 
 use crate::{
-    disk::{Disk, Mode},
+    disk::{Disk, Mode, PooledDisk},
     error::{Fault, OpenError},
     index::build,
     options::Options,
@@ -46,6 +46,8 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 /// Damage is no failure: the store opens to read only ([`Writer::read_only`] says why).
 pub fn open(dir: &Path, mut options: Options) -> Result<(Writer, Reader), OpenError> {
     options.fit_to_format();
+    let disk = PooledDisk::new(options.world.disk, options.open_files_max);
+    options.world.disk = Arc::new(disk);
     let lock = lock(dir, &options)?;
     let loaded = load::load(dir, &options)?;
     let read_only = loaded.read_only();

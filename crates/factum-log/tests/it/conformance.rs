@@ -35,8 +35,9 @@ impl LogHarness {
     }
 
     fn padded() -> Self {
-        // The smallest segments there are, and hardly anything remembered.
-        let options = Options { segment_bytes: 64 << 10, heads_max: 4, ..Options::default() };
+        // The smallest segments there are, and hardly anything remembered or held open.
+        let (segment_bytes, heads_max, open_files_max) = (64 << 10, 4, 4);
+        let options = Options { segment_bytes, heads_max, open_files_max, ..Options::default() };
         Self::new(options, true)
     }
 
