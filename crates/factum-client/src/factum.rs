@@ -9,6 +9,7 @@
 //! | `batches` | the answers of reads and subscriptions, pulled |
 
 mod batches;
+mod columns;
 mod decode;
 mod encode;
 mod pipeline;

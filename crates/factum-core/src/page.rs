@@ -117,17 +117,51 @@ pub struct Entry {
 /// ```
 #[derive(Debug, Default)]
 pub struct PageBuilder {
-    block: Vec<u8>,
+    block: Block,
     streams: Vec<StreamName>,
     event_types: Vec<EventType>,
     tags: Vec<Tag>,
     slots: Vec<Slot>,
 }
 
+/// The payloads of a page in the making.
+#[derive(Debug)]
+enum Block {
+    Growing(Vec<u8>),
+    Given(Bytes),
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self::Growing(Vec::new())
+    }
+}
+
+impl Block {
+    fn len(&self) -> usize {
+        match self {
+            Self::Growing(bytes) => bytes.len(),
+            Self::Given(bytes) => bytes.len(),
+        }
+    }
+
+    /// The bytes, to add to.
+    fn growing(&mut self) -> &mut Vec<u8> {
+        if let Self::Given(bytes) = self {
+            *self = Self::Growing(std::mem::take(bytes).into());
+        }
+        match self {
+            Self::Growing(bytes) => bytes,
+            Self::Given(_) => unreachable!("it was replaced above"),
+        }
+    }
+}
+
 impl PageBuilder {
-    /// The block that payloads are put into.
-    pub fn block(&mut self) -> &mut Vec<u8> {
-        &mut self.block
+    /// A builder whose payloads are all there, and stay where they are.
+    #[must_use]
+    pub fn over(payloads: Bytes) -> Self {
+        Self { block: Block::Given(payloads), ..Self::default() }
     }
 
     /// Bytes in the block so far.
@@ -188,9 +222,10 @@ impl PageBuilder {
 
     /// Copies bytes into the block; where they lie now.
     pub fn copy(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.block.len();
-        self.block.extend_from_slice(bytes);
-        start..self.block.len()
+        let block = self.block.growing();
+        let start = block.len();
+        block.extend_from_slice(bytes);
+        start..block.len()
     }
 
     /// The events, in the order in which they were pushed.
@@ -198,7 +233,10 @@ impl PageBuilder {
     pub fn build(self) -> Vec<RecordedEvent> {
         let count = u32::try_from(self.slots.len()).expect("a page's events are few");
         let page = Arc::new(Page {
-            bytes: self.block.into(),
+            bytes: match self.block {
+                Block::Growing(bytes) => bytes.into(),
+                Block::Given(bytes) => bytes,
+            },
             streams: self.streams,
             event_types: self.event_types,
             tags: self.tags,
@@ -206,6 +244,33 @@ impl PageBuilder {
         });
         (0..count).map(|index| RecordedEvent { page: page.clone(), index }).collect()
     }
+}
+
+/// Data and metadata of events, one after the other, in their order: as they lie in their page,
+/// where they lie so, and a copy otherwise.
+#[must_use]
+pub fn payloads(events: &[RecordedEvent]) -> Bytes {
+    let Some((page, range)) = in_a_row(events) else {
+        let payloads = events.iter().flat_map(|event| [event.data(), event.metadata()]);
+        return payloads.collect::<Vec<_>>().concat().into();
+    };
+    page.shared(&range)
+}
+
+/// The page that events are in, and where all of their payloads lie in it, with nothing between.
+fn in_a_row(events: &[RecordedEvent]) -> Option<(&Page, Range<u32>)> {
+    let first = events.first()?;
+    let page = &*first.page;
+    let start = page.slot(first.index).data.start;
+    let mut end = start;
+    for event in events {
+        let slot = std::ptr::eq(page, &*event.page).then(|| page.slot(event.index))?;
+        if slot.data.start != end || slot.metadata.start != slot.data.end {
+            return None;
+        }
+        end = slot.metadata.end;
+    }
+    Some((page, start..end))
 }
 
 /// How many of the latest names are compared before a name is listed again. A name listed twice
@@ -225,4 +290,48 @@ fn intern<N>(names: &mut Vec<N>, name: N, same: impl Fn(&N, &N) -> bool) -> u32 
 fn narrow(range: Range<usize>) -> Range<u32> {
     let narrow = |n: usize| u32::try_from(n).expect("a page is smaller than 4 GiB");
     narrow(range.start)..narrow(range.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(builder: impl FnOnce() -> PageBuilder) -> Vec<RecordedEvent> {
+        let mut builder = builder();
+        for nth in 0..3 {
+            let place = Place {
+                stream: StreamName::new("s").unwrap(),
+                revision: Revision(nth),
+                position: Position(nth + 1),
+                recorded_at: Timestamp(0),
+            };
+            let event = EventData::new(Uuid::from_u128(1), EventType::new("t").unwrap(), "data");
+            builder.push_data(place, &event.with_metadata(nth.to_string()));
+        }
+        builder.build()
+    }
+
+    #[test]
+    fn payloads_in_a_row_are_not_copied() {
+        let all = events(PageBuilder::default);
+        assert_eq!(payloads(&all), "data0data1data2");
+        assert_eq!(payloads(&all).as_ptr(), all[0].data().as_ptr());
+        assert_eq!(payloads(&all[1..]).as_ptr(), all[1].data().as_ptr());
+        assert_eq!(payloads(&[]), "");
+    }
+
+    #[test]
+    fn payloads_out_of_order_or_of_two_pages_are() {
+        let (one, other) = (events(PageBuilder::default), events(PageBuilder::default));
+        assert_eq!(payloads(&[one[1].clone(), one[0].clone()]), "data1data0");
+        assert_eq!(payloads(&[one[0].clone(), one[2].clone()]), "data0data2");
+        assert_eq!(payloads(&[one[0].clone(), other[1].clone()]), "data0data1");
+    }
+
+    #[test]
+    fn a_builder_over_given_payloads_can_still_grow() {
+        let all = events(|| PageBuilder::over("given".into()));
+        assert_eq!(payloads(&all), "data0data1data2");
+        assert_eq!(all[0].page.bytes(&(0..5)), b"given");
+    }
 }

@@ -3,7 +3,7 @@
 //! What the consumer does not ask for stays on the server: HTTP/2's window of the call is all that
 //! is read ahead.
 
-use super::{decode, refusal};
+use super::{columns, decode, refusal};
 use factum_core::{Batch, Position, ReadError, Reading};
 use factum_proto::factum::v1::{self, read_response::Content};
 use futures_core::Stream;
@@ -54,7 +54,7 @@ impl FactumBatches {
 
     fn item(&self, answer: Option<Result<v1::Batch, Status>>) -> Option<Result<Batch, ReadError>> {
         match answer {
-            Some(Ok(batch)) => Some(decode::batch(batch)),
+            Some(Ok(batch)) => Some(columns::batch(batch)),
             Some(Err(status)) => Some(Err(refusal::read_error(&status, &self.authority))),
             None if matches!(self.answers, Answers::Read(_)) => None,
             None => Some(Err(ReadError::Unavailable {

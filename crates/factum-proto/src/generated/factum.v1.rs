@@ -46,43 +46,6 @@ impl ::prost::Name for NewEvent {
         "type.googleapis.com/factum.v1.NewEvent".into()
     }
 }
-/// An event as it was stored.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Event {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub id: ::prost::bytes::Bytes,
-    #[prost(uint32, tag = "2")]
-    pub stream: u32,
-    #[prost(uint32, tag = "3")]
-    pub r#type: u32,
-    #[prost(enumeration = "ContentType", tag = "4")]
-    pub content_type: i32,
-    #[prost(bytes = "bytes", tag = "5")]
-    pub data: ::prost::bytes::Bytes,
-    #[prost(bytes = "bytes", tag = "6")]
-    pub metadata: ::prost::bytes::Bytes,
-    #[prost(uint32, repeated, tag = "7")]
-    pub tags: ::prost::alloc::vec::Vec<u32>,
-    /// Unset where the writer gave none: then it is the recorded time.
-    #[prost(sfixed64, optional, tag = "8")]
-    pub occurred_at_ns: ::core::option::Option<i64>,
-    #[prost(sfixed64, tag = "9")]
-    pub recorded_at_ns: i64,
-    #[prost(uint64, tag = "10")]
-    pub revision: u64,
-    #[prost(uint64, tag = "11")]
-    pub position: u64,
-}
-impl ::prost::Name for Event {
-    const NAME: &'static str = "Event";
-    const PACKAGE: &'static str = "factum.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "factum.v1.Event".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "type.googleapis.com/factum.v1.Event".into()
-    }
-}
 /// What a stream must be like.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Expected {
@@ -470,7 +433,7 @@ impl ::prost::Name for ReadRequest {
         "type.googleapis.com/factum.v1.ReadRequest".into()
     }
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadResponse {
     #[prost(oneof = "read_response::Content", tags = "1, 2")]
     pub content: ::core::option::Option<read_response::Content>,
@@ -496,7 +459,7 @@ pub mod read_response {
             "type.googleapis.com/factum.v1.ReadResponse.Start".into()
         }
     }
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Content {
         #[prost(message, tag = "1")]
         Start(Start),
@@ -561,17 +524,54 @@ impl ::prost::Name for SubscribeRequest {
         "type.googleapis.com/factum.v1.SubscribeRequest".into()
     }
 }
-/// Events in order. All that were selected up to (or, backwards, down to) `through` have been sent.
-#[derive(Clone, PartialEq, ::prost::Message)]
+/// Events in order, in columns: the nth value of each column is the nth event's, so that an event
+/// costs a few numbers, not a message. All that were selected up to (or, backwards, down to)
+/// `through` have been sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Batch {
     #[prost(string, repeated, tag = "1")]
     pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    #[prost(message, repeated, tag = "2")]
-    pub events: ::prost::alloc::vec::Vec<Event>,
-    #[prost(uint64, tag = "3")]
+    /// 16 bytes an event, big-endian.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub ids: ::prost::bytes::Bytes,
+    /// Indexes of the streams' and of the types' names.
+    #[prost(uint32, repeated, tag = "3")]
+    pub streams: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "4")]
+    pub types: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint64, repeated, tag = "5")]
+    pub revisions: ::prost::alloc::vec::Vec<u64>,
+    /// Each the difference to the event before; the first, to 0.
+    #[prost(sint64, repeated, tag = "6")]
+    pub positions: ::prost::alloc::vec::Vec<i64>,
+    #[prost(sint64, repeated, tag = "7")]
+    pub recorded_at_ns: ::prost::alloc::vec::Vec<i64>,
+    /// Data and metadata of the first event, then of the second, and so on; and the bytes of each.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub payload: ::prost::bytes::Bytes,
+    #[prost(uint32, repeated, tag = "9")]
+    pub data_bytes: ::prost::alloc::vec::Vec<u32>,
+    /// Left out where no event has metadata.
+    #[prost(uint32, repeated, tag = "10")]
+    pub metadata_bytes: ::prost::alloc::vec::Vec<u32>,
+    /// Left out where all data is JSON.
+    #[prost(enumeration = "ContentType", repeated, tag = "11")]
+    pub content_types: ::prost::alloc::vec::Vec<i32>,
+    /// How many tags each event has, and the indexes of them all. Left out where there are none.
+    #[prost(uint32, repeated, tag = "12")]
+    pub tag_counts: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "13")]
+    pub tags: ::prost::alloc::vec::Vec<u32>,
+    /// The events whose writer said when they happened: their places in the batch, ascending, and the
+    /// times. The others happened when they were recorded.
+    #[prost(uint32, repeated, tag = "14")]
+    pub occurred: ::prost::alloc::vec::Vec<u32>,
+    #[prost(sfixed64, repeated, tag = "15")]
+    pub occurred_at_ns: ::prost::alloc::vec::Vec<i64>,
+    #[prost(uint64, tag = "16")]
     pub through: u64,
     /// There was nothing more when this was read.
-    #[prost(bool, tag = "4")]
+    #[prost(bool, tag = "17")]
     pub caught_up: bool,
 }
 impl ::prost::Name for Batch {

@@ -1,12 +1,10 @@
 //! Answers of `factum.v1`. Pure.
 
-use super::error;
+use super::{columns::batch, error};
 use factum_core::{
-    Batch, Capabilities, ContentType, Position, Receipt, RecordedEvent, Statistics, StreamMetadata,
-    StreamState,
+    Batch, Capabilities, Position, Receipt, Statistics, StreamMetadata, StreamState,
 };
 use factum_proto::factum::v1::{self as wire};
-use std::collections::HashMap;
 
 /// What an append wrote.
 pub(super) fn receipt(receipt: Receipt) -> wire::Receipt {
@@ -32,49 +30,6 @@ pub(super) fn start(head: Position, state: Option<StreamState>) -> wire::ReadRes
 /// A further message of a read.
 pub(super) fn read_batch(read: &Batch) -> wire::ReadResponse {
     wire::ReadResponse { content: Some(wire::read_response::Content::Batch(batch(read))) }
-}
-
-/// The table of names of one batch.
-#[derive(Default)]
-struct Names<'a> {
-    texts: Vec<String>,
-    known: HashMap<&'a str, u32>,
-}
-
-impl<'a> Names<'a> {
-    fn index(&mut self, name: &'a str) -> u32 {
-        *self.known.entry(name).or_insert_with(|| {
-            self.texts.push(name.to_owned());
-            u32::try_from(self.texts.len() - 1).expect("a batch's names are few")
-        })
-    }
-}
-
-/// Events, each name once.
-pub(super) fn batch(batch: &Batch) -> wire::Batch {
-    let mut names = Names::default();
-    let events = batch.events.iter().map(|one| event(&mut names, one)).collect();
-    wire::Batch { events, names: names.texts, through: batch.through.0, caught_up: batch.caught_up }
-}
-
-fn event<'a>(names: &mut Names<'a>, event: &'a RecordedEvent) -> wire::Event {
-    let content_type = match event.content_type() {
-        ContentType::Json => wire::ContentType::Json,
-        ContentType::Binary => wire::ContentType::Binary,
-    };
-    wire::Event {
-        id: event.id().as_bytes().to_vec().into(),
-        stream: names.index(event.stream().as_str()),
-        r#type: names.index(event.event_type().as_str()),
-        content_type: content_type.into(),
-        data: event.data_bytes(),
-        metadata: event.metadata_bytes(),
-        tags: event.tags().iter().map(|tag| names.index(tag.as_str())).collect(),
-        occurred_at_ns: event.occurred_at_given().map(|time| time.0),
-        recorded_at_ns: event.recorded_at().0,
-        revision: event.revision().0,
-        position: event.position().0,
-    }
 }
 
 /// What governs a stream's life.

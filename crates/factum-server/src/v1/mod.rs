@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `request` | messages to the words of the core; pure |
 //! | `answer` | the words of the core to messages; pure |
+//! | `columns` | batches of events to messages; pure |
 //! | `error` | errors, in-band and as a status; pure |
 //! | `append_stream` | many appends in flight on one call |
 
 mod answer;
 mod append_stream;
+mod columns;
 mod error;
 mod request;
 
@@ -106,7 +108,7 @@ impl Store for Service {
         let subscribe = Subscribe { select: request::select(select)?, after };
         let batches = self.store().subscribe(subscribe).await.map_err(error::Problem::Read)?;
         let batches = batches.map(|batch| match batch {
-            Ok(batch) => Ok(answer::batch(&batch)),
+            Ok(batch) => Ok(columns::batch(&batch)),
             Err(error) => Err(error::Problem::Read(error).into()),
         });
         let subscription = Subscription::new(&self.context, Protocol::V1, batches)?;

@@ -169,7 +169,7 @@ async fn who_says_nothing_is_closed() {
     soon(batches.message()).await.unwrap();
     tokio::time::sleep(short * 5).await;
     soon(client.append(append_of(1, 1))).await.unwrap();
-    assert_eq!(soon(batches.message()).await.unwrap().unwrap().events.len(), 1);
+    assert_eq!(soon(batches.message()).await.unwrap().unwrap().streams.len(), 1);
 }
 
 /// 100 follow, one never reads: the others get everything, writers are not held up.
@@ -190,7 +190,7 @@ async fn a_stuck_subscriber_holds_up_nobody() {
         following.push(tokio::spawn(async move {
             let mut seen = 0;
             while seen < usize::from(EVENTS) {
-                seen += batches.message().await.unwrap().unwrap().events.len();
+                seen += batches.message().await.unwrap().unwrap().streams.len();
             }
         }));
     }
@@ -232,7 +232,7 @@ async fn a_stuck_subscriber_holds_little() {
     }
     let mut seen = 0;
     while seen < EVENTS {
-        seen += soon(batches.message()).await.unwrap().unwrap().events.len();
+        seen += soon(batches.message()).await.unwrap().unwrap().streams.len();
     }
     let pulled = pulled.lock().unwrap().clone();
     assert_eq!(pulled[2], EVENTS);

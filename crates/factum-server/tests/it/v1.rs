@@ -70,7 +70,11 @@ async fn read(client: &mut Client, request: ReadRequest) -> (u64, Option<State>,
 }
 
 fn positions(batches: &[Batch]) -> Vec<u64> {
-    batches.iter().flat_map(|batch| &batch.events).map(|event| event.position).collect()
+    let of_batch = |batch: &Batch| {
+        let sum = |sum: &mut i64, step: &i64| Some(*sum + step).inspect(|now| *sum = *now);
+        batch.positions.iter().scan(0, sum).map(i64::cast_unsigned).collect::<Vec<_>>()
+    };
+    batches.iter().flat_map(of_batch).collect()
 }
 
 #[tokio::test]
@@ -85,13 +89,15 @@ async fn an_append_is_read_back_whole() {
         read(&mut client, ReadRequest { select: stream("a-1"), ..Default::default() }).await;
     assert_eq!((head, state), (3, Some(State::Live(1))));
     let batch = &batches[0];
-    let event = &batch.events[1];
     let name = |index: u32| &*batch.names[index as usize];
-    assert_eq!((name(event.stream), name(event.r#type), name(event.tags[0])), ("a-1", "t", "k"));
-    assert_eq!((&*event.data, &*event.metadata), (&[3][..], &[3, 3][..]));
-    assert_eq!((&*event.id, event.occurred_at_ns), (&[3; 16][..], Some(3)));
-    assert_eq!((event.revision, event.position, event.content_type()), (1, 3, ContentType::Json));
-    assert!(event.recorded_at_ns > 0 && batches.last().unwrap().caught_up);
+    let last_tag = *batch.tags.last().unwrap();
+    assert_eq!((name(batch.streams[1]), name(batch.types[1]), name(last_tag)), ("a-1", "t", "k"));
+    assert_eq!((&*batch.payload, &*batch.data_bytes), (&[1, 1, 1, 3, 3, 3][..], &[1, 1][..]));
+    assert_eq!((&*batch.metadata_bytes, &*batch.tag_counts), (&[2, 2][..], &[1, 1][..]));
+    assert_eq!((&batch.ids[16..], &*batch.occurred), (&[3; 16][..], &[0, 1][..]));
+    assert_eq!((&*batch.occurred_at_ns, &*batch.revisions), (&[1, 3][..], &[0, 1][..]));
+    assert_eq!((positions(&batches), batch.content_types.len()), (vec![1, 3], 0));
+    assert!(batch.recorded_at_ns[0] > 0 && batches.last().unwrap().caught_up);
     assert_eq!(batch.names.len(), 3, "each name once: {:?}", batch.names);
     let again = append(&mut client, append_of(&[("a-1", 1), ("b-1", 2), ("a-1", 3)])).await;
     assert!(again.unwrap().replayed);
