@@ -245,7 +245,7 @@ fn statistics(told: &[(String, String)]) -> Statistics {
             && statistics.get(&name).is_none()
         {
             let help = format!("`{key}`, as the server tells it");
-            statistics.0.push(factum_core::Statistic { name, value, help, counter: false });
+            statistics.numbers.push(factum_core::Statistic { name, value, help, counter: false });
         }
     }
     statistics
@@ -270,7 +270,7 @@ mod tests {
             [("proc-Mem", "12"), ("es-queue.x", "0.5"), ("a-b", "1"), ("a.b", "2"), ("c", "x")];
         let told = told.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let names: Vec<_> =
-            statistics(&told).0.into_iter().map(|one| (one.name, one.value)).collect();
+            statistics(&told).numbers.into_iter().map(|one| (one.name, one.value)).collect();
         let expected = [("proc_mem", 12.0), ("es_queue_x", 0.5), ("a_b", 1.0)];
         assert_eq!(names, expected.map(|(name, value)| (name.to_owned(), value)));
     }

@@ -49,7 +49,7 @@ pub use query::{Item, Query};
 pub use read::{
     AsOf, Batch, Direction, Freshness, Read, Reading, Select, StreamState, Subscribe, next_batch,
 };
-pub use statistics::{Statistic, Statistics};
+pub use statistics::{Bucket, Histogram, Statistic, Statistics, Subscriber};
 pub use store::{AnyStore, EventStore};
 
 /// Re-exported, because they are part of the public types.

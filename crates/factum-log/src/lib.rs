@@ -9,6 +9,7 @@
 //! | [`disk`], [`clock`], [`rng`] | the only doors to the world: a simulation stands behind them |
 //! | [`format`](mod@format) | the bytes on disk |
 //! | `segment` | a file of the log, with its index |
+//! | `durations` | how long things took: buckets of atomics |
 //! | `index` | which events: in memory for the newest segment, a file for each sealed one |
 //! | `recovery` | opening: what is whole, what is torn, what is damaged |
 //! | [`write`](mod@write) | the one writer |
@@ -21,6 +22,7 @@
 
 pub mod clock;
 pub mod disk;
+mod durations;
 pub mod error;
 pub mod format;
 #[cfg(feature = "fuzzing")]

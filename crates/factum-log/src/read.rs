@@ -122,6 +122,16 @@ impl Reader {
         all.counter("syncs_total", of(&counters.syncs), "Times the disk was told to make durable");
         all.counter("log_bytes_total", of(&counters.log_bytes), "Bytes written to the log");
         all.counter("refused_total", of(&counters.refused), "Appends refused by their checks");
+        all.counter(
+            "events_read_total",
+            of(&counters.events_read),
+            "Events read, for followers too",
+        );
+        all.histograms.extend([
+            counters.append_time.histogram("append_seconds", "From an append to its answer"),
+            counters.read_time.histogram("read_seconds", "From a read to its first batch"),
+            counters.sync_time.histogram("sync_seconds", "The sync of a group of appends"),
+        ]);
         all
     }
 }

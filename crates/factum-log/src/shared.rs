@@ -1,6 +1,6 @@
 //! What the writer and all readers share: the list of segments, the watermark, who waits for it.
 
-use crate::{options::Options, segment::Segment};
+use crate::{durations::Durations, options::Options, segment::Segment};
 use factum_core::{Limits, Position, Timestamp};
 use std::{
     any::Any,
@@ -25,6 +25,13 @@ pub(crate) struct Counters {
     pub(crate) syncs: AtomicU64,
     pub(crate) log_bytes: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) events_read: AtomicU64,
+    /// From the call to its answer.
+    pub(crate) append_time: Durations,
+    /// From the call to the first batch.
+    pub(crate) read_time: Durations,
+    /// Of groups: the one sync that each of them costs.
+    pub(crate) sync_time: Durations,
 }
 
 impl Counters {
@@ -91,6 +98,16 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.options.world.clock.now()
+    }
+
+    /// See [`crate::clock::Clock::ticks_ns`].
+    pub(crate) fn ticks_ns(&self) -> u64 {
+        self.options.world.clock.ticks_ns()
+    }
+
+    /// How long it is since then.
+    pub(crate) fn since_ns(&self, began_ns: u64) -> u64 {
+        self.ticks_ns().saturating_sub(began_ns)
     }
 
     pub(crate) fn segments(&self) -> Segments {

@@ -110,10 +110,14 @@ impl LogStore {
     }
 
     async fn submit(&self, job: Job) -> Result<Receipt, AppendError> {
+        let shared = &self.inner.reader.shared;
+        let began_ns = shared.ticks_ns();
         let completion = self.inner.queue.submit(job)?;
-        completion.await.unwrap_or_else(|| {
+        let reply = completion.await.unwrap_or_else(|| {
             Err(AppendError::Unknown { why: "the store was closed meanwhile".into() })
-        })
+        });
+        shared.counters.append_time.add(shared.since_ns(began_ns));
+        reply
     }
 
     async fn reaches(&self, position: Position) -> Result<(), ReadError> {
@@ -155,9 +159,12 @@ impl EventStore for LogStore {
             self.reaches(position).await?;
         }
         let reader = self.inner.reader.clone();
+        let began_ns = reader.shared.ticks_ns();
         let begin = move || {
             let Begun { head, state, mut cursor } = reader.read(read)?;
             let first = cursor.next_batch();
+            let shared = &reader.shared;
+            shared.counters.read_time.add(shared.since_ns(began_ns));
             Ok((head, state, cursor, first))
         };
         let begun: Result<_, ReadError> = self.inner.pool.run(begin)?.await.ok_or_else(closed)?;
@@ -196,12 +203,17 @@ impl EventStore for LogStore {
     }
 
     async fn statistics(&self) -> Result<Statistics, ReadError> {
-        let mut statistics = self.inner.reader.statistics();
-        let (jobs, bytes) = self.inner.queue.waiting();
-        statistics.gauge("queued_appends", jobs, "Appends that wait for the writer");
-        statistics.gauge("queued_bytes", bytes, "Payload bytes that wait for the writer");
-        statistics.gauge("queued_reads", self.inner.pool.waiting(), "Reads that wait for a thread");
-        Ok(statistics)
+        let Inner { reader, queue, pool, .. } = &*self.inner;
+        let mut all = reader.statistics();
+        let (jobs, bytes) = queue.waiting();
+        all.gauge("queued_appends", jobs, "Appends that wait for the writer");
+        all.gauge("queued_bytes", bytes, "Payload bytes that wait for the writer");
+        all.gauge("queued_reads", pool.waiting(), "Reads that wait for a thread");
+        let what = "Appends refused because too many waited";
+        all.counter("overloaded_appends_total", queue.overloaded(), what);
+        let what = "Reads refused because too many waited";
+        all.counter("overloaded_reads_total", pool.overloaded(), what);
+        Ok(all)
     }
 }
 

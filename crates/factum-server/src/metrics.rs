@@ -106,7 +106,7 @@ struct Snapshot(Statistics);
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        for one in &self.0.0 {
+        for one in &self.0.numbers {
             let kind = if one.counter { MetricType::Counter } else { MetricType::Gauge };
             let encoder = encoder.encode_descriptor(&one.name, &one.help, None, kind)?;
             if one.counter {

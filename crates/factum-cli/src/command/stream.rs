@@ -58,7 +58,7 @@ pub(super) async fn meta(store: &AnyStore, args: &args::Meta, out: &mut Out) -> 
 
 /// Shows numbers about the store.
 pub(super) async fn stats(store: &AnyStore, args: &args::Stats, out: &mut Out) -> Outcome {
-    let statistics = store.statistics().await?.0;
+    let statistics = store.statistics().await?.numbers;
     if args.json {
         let members = statistics.iter().map(|one| (one.name.clone(), number(one.value)));
         writeln!(out, "{}", Value::Object(members.collect::<Map<_, _>>()))?;

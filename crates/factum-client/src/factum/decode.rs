@@ -89,7 +89,8 @@ pub(super) fn statistics(message: v1::StatisticsResponse) -> Statistics {
         help: statistic.help,
         counter: statistic.counter,
     };
-    Statistics(message.statistics.into_iter().map(statistic).collect())
+    let numbers = message.statistics.into_iter().map(statistic).collect();
+    Statistics { numbers, ..Statistics::default() }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     error::Fault,
     index::{IndexFile, select::Lists},
     segment::Segment,
-    shared::Shared,
+    shared::{Counters, Shared},
 };
 use factum_core::{
     Batch, Position, ReadError, Revision, Timestamp,
@@ -103,6 +103,7 @@ impl Cursor {
             }
         };
         let events = filling.page.build();
+        Counters::add(&shared.counters.events_read, events.len() as u64);
         self.plan.left -= events.len() as u64;
         let end = if self.plan.backward { 0 } else { until };
         let is_live = self.is_live();

@@ -17,6 +17,8 @@ type Work = Box<dyn FnOnce() + Send>;
 struct State {
     work: VecDeque<Work>,
     closed: bool,
+    /// How many were refused as too many.
+    overloaded: u64,
 }
 
 pub(super) struct Pool {
@@ -50,6 +52,7 @@ impl Pool {
             return Err(super::closed());
         }
         if state.work.len() >= self.max {
+            state.overloaded += 1;
             return Err(ReadError::Overloaded);
         }
         let (filler, done) = completion();
@@ -93,6 +96,11 @@ impl Pool {
     /// Reads that wait for a thread.
     pub(super) fn waiting(&self) -> u64 {
         self.lock().work.len() as u64
+    }
+
+    /// How many reads were refused as too many.
+    pub(super) fn overloaded(&self) -> u64 {
+        self.lock().overloaded
     }
 }
 

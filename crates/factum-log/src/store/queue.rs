@@ -18,6 +18,8 @@ struct State {
     jobs: VecDeque<Waiting>,
     bytes: usize,
     closed: bool,
+    /// How many were refused as too many.
+    overloaded: u64,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Queue {
         // One job always fits, however large: the limits of an append are another matter.
         let is_full = state.jobs.len() >= self.jobs_max || state.bytes + weight > self.bytes_max;
         if is_full && !state.jobs.is_empty() {
+            state.overloaded += 1;
             return Err(AppendError::Overloaded);
         }
         let (filler, done) = completion();
@@ -93,5 +96,10 @@ impl Queue {
     pub(super) fn waiting(&self) -> (u64, u64) {
         let state = self.lock();
         (state.jobs.len() as u64, state.bytes as u64)
+    }
+
+    /// How many jobs were refused as too many.
+    pub(super) fn overloaded(&self) -> u64 {
+        self.lock().overloaded
     }
 }

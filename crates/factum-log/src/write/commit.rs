@@ -64,10 +64,12 @@ impl Writer {
         if is_on(Bug::AcknowledgeBeforeSync) {
             return Ok(());
         }
+        let began_ns = self.shared.ticks_ns();
         let synced = match self.segment.file.sync() {
             Err(_) if is_on(Bug::RetrySync) => self.segment.file.sync(),
             synced => synced,
         };
+        self.shared.counters.sync_time.add(self.shared.since_ns(began_ns));
         synced.map_err(Fault::io("sync", &self.segment.path))
     }
 

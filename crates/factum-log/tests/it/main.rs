@@ -8,5 +8,6 @@ mod damage;
 mod groups;
 mod opening;
 mod reopening;
+mod statistics;
 mod tools;
 mod verify;

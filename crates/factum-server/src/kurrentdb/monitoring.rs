@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 const PERIOD_MIN: Duration = Duration::from_millis(100);
 
 async fn stats(context: &Context) -> StatsResp {
-    let numbers = statistics::gather(context).await.0.into_iter();
+    let numbers = statistics::gather(context).await.numbers.into_iter();
     let stats = numbers.map(|one| (format!("factum-{}", one.name), one.value.to_string()));
     StatsResp { stats: stats.collect() }
 }

@@ -78,6 +78,6 @@ pub(super) fn statistics(statistics: Statistics) -> wire::StatisticsResponse {
     };
     wire::StatisticsResponse {
         version: env!("CARGO_PKG_VERSION").into(),
-        statistics: statistics.0.into_iter().map(statistic).collect(),
+        statistics: statistics.numbers.into_iter().map(statistic).collect(),
     }
 }

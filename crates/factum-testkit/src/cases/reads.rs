@@ -190,7 +190,8 @@ pub(crate) async fn an_event_is_the_same_however_it_is_read(t: Trial) -> Outcome
 
 pub(crate) async fn statistics_are_told_and_have_names(t: Trial) -> Outcome {
     t.put(&t.stream("a-1"), 1).await?;
-    let statistics = t.store().statistics().await?.0;
+    let told = t.store().statistics().await?;
+    let statistics = told.numbers;
     let mut names: Vec<_> = statistics.iter().map(|one| one.name.as_str()).collect();
     let proper = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     assert!(names.iter().all(|name| !name.is_empty() && name.chars().all(proper)), "{names:?}");
@@ -199,5 +200,10 @@ pub(crate) async fn statistics_are_told_and_have_names(t: Trial) -> Outcome {
     names.sort_unstable();
     names.dedup();
     same("each name once", names.len(), count);
+    for histogram in &told.histograms {
+        assert!(!histogram.help.is_empty() && histogram.name.chars().all(proper), "{histogram:?}");
+        assert!(histogram.buckets.is_sorted_by(|one, next| one.up_to < next.up_to));
+        assert!(histogram.buckets.iter().all(|bucket| bucket.count > 0));
+    }
     Ok(())
 }
