@@ -5,7 +5,7 @@
 //! a read, and a server filters what it has read.
 
 use crate::{EventType, RecordedEvent, StreamName, Tag};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// Which events of the whole store.
 ///
@@ -129,6 +129,41 @@ impl Query {
     }
 }
 
+/// For people: `type order.placed, tag seat:7`.
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect();
+        let parts: [(&str, Vec<String>, &str); 5] = [
+            ("type ", self.types.iter().map(ToString::to_string).collect(), " or "),
+            ("tag ", self.tags.iter().map(ToString::to_string).collect(), " and "),
+            ("category ", texts(&self.categories), " or "),
+            ("stream prefix ", texts(&self.stream_prefixes), " or "),
+            ("type prefix ", texts(&self.type_prefixes), " or "),
+        ];
+        let mut comma = "";
+        for (what, names, between) in parts.iter().filter(|(_, names, _)| !names.is_empty()) {
+            write!(f, "{comma}{what}{}", names.join(between))?;
+            comma = ", ";
+        }
+        Ok(())
+    }
+}
+
+/// For people: `everything`, or its items with `; or` between them.
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::AnyOf(items) = self else {
+            return f.write_str("everything");
+        };
+        let mut between = "";
+        for item in items {
+            write!(f, "{between}{item}")?;
+            between = "; or ";
+        }
+        Ok(())
+    }
+}
+
 impl From<Item> for Query {
     fn from(item: Item) -> Self {
         Self::AnyOf(vec![item])
@@ -149,6 +184,16 @@ mod tests {
 
     fn tags(tags: &[&str]) -> Vec<Tag> {
         tags.iter().map(|tag| Tag::new(tag).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_query_is_told_to_people() {
+        let types = ["o", "p"].map(|name| EventType::new(name).unwrap()).to_vec();
+        let item = Item { types, tags: tags(&["k:1", "k:2"]), ..Item::default() };
+        let other = Item { categories: vec!["a".into()], ..Item::default() };
+        let query = Query::AnyOf(vec![item, other]);
+        assert_eq!(query.to_string(), "type o or p, tag k:1 and k:2; or category a");
+        assert_eq!(Query::All.to_string(), "everything");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{Position, Query, ReadError, RecordedEvent, Revision, StreamName, Timestamp};
 use futures_core::Stream;
-use std::{future::poll_fn, pin::Pin};
+use std::{fmt, future::poll_fn, pin::Pin};
 
 /// Which events: of one stream, or of the whole store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,16 @@ pub enum Select {
     Stream(StreamName),
     /// Every event that the query selects, by position, hidden by stream metadata or not.
     Query(Query),
+}
+
+/// For people: `stream order-1`, or the query.
+impl fmt::Display for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(stream) => write!(f, "stream {stream}"),
+            Self::Query(query) => query.fmt(f),
+        }
+    }
 }
 
 /// Which way.

@@ -1,9 +1,10 @@
 //! What every handler shares: the store, the configuration, the counters, and word of the end.
 
-use crate::{config::Config, gate::Gate, metrics::Metrics};
+use crate::{config::Config, gate::Gate, metrics::Metrics, subscribers::Subscribers};
 use factum_core::AnyStore;
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
+use tonic::Request;
 use uuid::Uuid;
 
 /// Shared by all connections of one server.
@@ -13,6 +14,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) gate: Gate,
     pub(crate) metrics: Metrics,
+    pub(crate) subscribers: Subscribers,
     /// Cancelled when the server is to stop: subscriptions end, calls in progress finish.
     pub(crate) drain: CancellationToken,
     /// Of this run of the server.
@@ -29,6 +31,7 @@ impl Shared {
             gate: Gate::new(&config.limits),
             config,
             metrics: Metrics::default(),
+            subscribers: Subscribers::default(),
             drain: CancellationToken::new(),
             instance: Uuid::new_v4(),
         })
@@ -42,4 +45,11 @@ pub(crate) struct Reached {
     pub(crate) authority: Option<String>,
     /// Where the connection was accepted.
     pub(crate) local: SocketAddr,
+    /// Where it comes from, if the system still knows.
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+/// Where a request comes from.
+pub(crate) fn peer<T>(request: &Request<T>) -> Option<SocketAddr> {
+    request.extensions().get::<Reached>().and_then(|reached| reached.peer)
 }

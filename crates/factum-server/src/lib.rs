@@ -46,6 +46,7 @@ mod rpc;
 mod server;
 mod statistics;
 mod status;
+mod subscribers;
 mod v1;
 
 pub use config::{Config, HostPort, Limits};

@@ -1,10 +1,10 @@
 //! What the server counts, and how Prometheus reads it.
 
 use crate::{context::Context, rpc::Rpc, statistics};
-use factum_core::Statistics;
+use factum_core::{Bucket, Statistics};
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text::encode},
     metrics::{
         MetricType,
         counter::{ConstCounter, Counter},
@@ -108,15 +108,38 @@ impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         for one in &self.0.numbers {
             let kind = if one.counter { MetricType::Counter } else { MetricType::Gauge };
-            let encoder = encoder.encode_descriptor(&one.name, &one.help, None, kind)?;
+            // The encoder ends the name of a counter in `_total` by itself.
+            let name = one.name.strip_suffix("_total").filter(|_| one.counter);
+            let name = name.unwrap_or(&one.name);
+            let encoder = encoder.encode_descriptor(name, &one.help, None, kind)?;
             if one.counter {
                 ConstCounter::new(one.value).encode(encoder)?;
             } else {
                 ConstGauge::new(one.value).encode(encoder)?;
             }
         }
+        for one in &self.0.histograms {
+            let kind = MetricType::Histogram;
+            let mut encoder = encoder.encode_descriptor(&one.name, &one.help, None, kind)?;
+            let buckets = coarse(one);
+            encoder.encode_histogram::<NoLabelSet>(one.sum, one.count(), &buckets, None)?;
+        }
         Ok(())
     }
+}
+
+/// The same values in the few buckets that Prometheus always wants to see: each twice as long as
+/// the one before, from a microsecond to half a minute.
+fn coarse(histogram: &factum_core::Histogram) -> Vec<(f64, u64)> {
+    let ends = std::iter::successors(Some(1e-6), |end| Some(end * 2.0)).take(25);
+    let mut buckets: Vec<(f64, u64)> = ends.chain([f64::INFINITY]).map(|end| (end, 0)).collect();
+    for Bucket { up_to, count } in &histogram.buckets {
+        let index = buckets.partition_point(|(end, _)| end < up_to);
+        if let Some((_, sum)) = buckets.get_mut(index) {
+            *sum += count;
+        }
+    }
+    buckets
 }
 
 /// Everything, in Prometheus' text format.

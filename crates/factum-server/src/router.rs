@@ -78,15 +78,22 @@ pub(crate) struct Router {
     context: Context,
     services: Arc<Services>,
     activity: Arc<Activity>,
-    local: SocketAddr,
+    ends: Ends,
     refuses: bool,
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 impl Router {
     /// `refuses`: this connection is one too many, and is only told so.
-    pub(crate) fn new(context: Context, local: SocketAddr, refuses: bool) -> Self {
+    pub(crate) fn new(context: Context, ends: Ends, refuses: bool) -> Self {
         let services = Arc::new(Services::new(&context));
-        Self { context, services, activity: Activity::new(), local, refuses }
+        Self { context, services, activity: Activity::new(), ends, refuses }
     }
 
     pub(crate) fn activity(&self) -> Arc<Activity> {
@@ -157,7 +164,8 @@ impl Router {
         let permit = self.context.gate.received_bytes.take(0).ok_or_else(refusal)?;
         let meter = Meter::new(permit);
         let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-        let reached = Reached { authority, local: self.local };
+        let Ends { local, peer } = self.ends;
+        let reached = Reached { authority, local, peer };
         let mut request = request.map(|body| Counted { body, meter: meter.clone(), refusal });
         request.extensions_mut().insert(meter);
         request.extensions_mut().insert(reached);

@@ -5,7 +5,7 @@ use crate::{
     connection,
     context::{Context, Shared},
     gate::Permit,
-    router::Router,
+    router::{Ends, Router},
 };
 use factum_core::AnyStore;
 use std::{io, net::SocketAddr, pin::pin, time::Duration};
@@ -105,7 +105,8 @@ fn admit(stream: TcpStream, listening: SocketAddr, context: &Context, tasks: &Ta
         return;
     }
     let local = stream.local_addr().unwrap_or(listening);
-    let router = Router::new(context.clone(), local, refuses);
+    let ends = Ends { local, peer: stream.peer_addr().ok() };
+    let router = Router::new(context.clone(), ends, refuses);
     let context = context.clone();
     tasks.spawn(async move {
         let _permit: Permit = permit;

@@ -1,7 +1,7 @@
 //! The numbers of the store and of the server, gathered for `factum.v1`, KurrentDB's `Stats` and
 //! `/metrics` alike.
 
-use crate::context::Context;
+use crate::{context::Context, subscribers};
 use factum_core::{EventStore, Statistics};
 
 /// All numbers now. A store that cannot tell its own leaves the server's.
@@ -26,5 +26,6 @@ pub(crate) async fn gather(context: &Context) -> Statistics {
     ];
     let refused: usize = refused.iter().map(|counter| counter.refused()).sum();
     all.counter("server_refused", refused as u64, "Times that a limit of the server refused");
+    subscribers::tell(context, &mut all).await;
     all
 }

@@ -5,8 +5,9 @@
 
 use bytes::Bytes;
 use factum_core::{
-    AppendError, Capabilities, InvalidName, Limits, Position, ReadError, Receipt, Revision,
-    Statistic, Statistics, StreamMetadata, StreamName, StreamState, Uuid, Written,
+    AppendError, Bucket, Capabilities, Histogram, InvalidName, Limits, Position, ReadError,
+    Receipt, Revision, Statistic, Statistics, StreamMetadata, StreamName, StreamState, Subscriber,
+    Timestamp, Uuid, Written,
 };
 use factum_proto::factum::v1;
 use std::fmt::Display;
@@ -89,8 +90,31 @@ pub(super) fn statistics(message: v1::StatisticsResponse) -> Statistics {
         help: statistic.help,
         counter: statistic.counter,
     };
-    let numbers = message.statistics.into_iter().map(statistic).collect();
-    Statistics { numbers, ..Statistics::default() }
+    Statistics {
+        numbers: message.statistics.into_iter().map(statistic).collect(),
+        histograms: message.histograms.into_iter().map(histogram).collect(),
+        subscribers: message.subscribers.into_iter().map(subscriber).collect(),
+    }
+}
+
+fn histogram(message: v1::Histogram) -> Histogram {
+    let v1::Histogram { name, help, buckets, sum } = message;
+    let bucket =
+        |bucket: v1::histogram::Bucket| Bucket { up_to: bucket.up_to, count: bucket.count };
+    Histogram { name, help, buckets: buckets.into_iter().map(bucket).collect(), sum }
+}
+
+fn subscriber(message: v1::Subscriber) -> Subscriber {
+    Subscriber {
+        protocol: message.protocol,
+        peer: message.peer,
+        selects: message.selects,
+        since: Timestamp(message.since_ns),
+        position: Position(message.position),
+        events: message.events,
+        lag_events: message.lag_events,
+        lag_seconds: message.lag_seconds,
+    }
 }
 
 #[cfg(test)]

@@ -831,6 +831,12 @@ pub struct StatisticsResponse {
     /// The store's and the server's numbers.
     #[prost(message, repeated, tag = "2")]
     pub statistics: ::prost::alloc::vec::Vec<Statistic>,
+    /// How values are spread, such as how long appends took.
+    #[prost(message, repeated, tag = "3")]
+    pub histograms: ::prost::alloc::vec::Vec<Histogram>,
+    /// Who follows the store, the furthest behind first.
+    #[prost(message, repeated, tag = "4")]
+    pub subscribers: ::prost::alloc::vec::Vec<Subscriber>,
 }
 impl ::prost::Name for StatisticsResponse {
     const NAME: &'static str = "StatisticsResponse";
@@ -864,6 +870,92 @@ impl ::prost::Name for Statistic {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "type.googleapis.com/factum.v1.Statistic".into()
+    }
+}
+/// Values, counted by the range they are in. Ranges without values are left out; the grid of ranges
+/// stays the same, so that two answers can be subtracted.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Histogram {
+    /// Lower case, the unit last.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// One sentence.
+    #[prost(string, tag = "2")]
+    pub help: ::prost::alloc::string::String,
+    /// Ascending.
+    #[prost(message, repeated, tag = "3")]
+    pub buckets: ::prost::alloc::vec::Vec<histogram::Bucket>,
+    /// All values together.
+    #[prost(double, tag = "4")]
+    pub sum: f64,
+}
+/// Nested message and enum types in `Histogram`.
+pub mod histogram {
+    #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+    pub struct Bucket {
+        /// The largest value that belongs here.
+        #[prost(double, tag = "1")]
+        pub up_to: f64,
+        #[prost(uint64, tag = "2")]
+        pub count: u64,
+    }
+    impl ::prost::Name for Bucket {
+        const NAME: &'static str = "Bucket";
+        const PACKAGE: &'static str = "factum.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "factum.v1.Histogram.Bucket".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "type.googleapis.com/factum.v1.Histogram.Bucket".into()
+        }
+    }
+}
+impl ::prost::Name for Histogram {
+    const NAME: &'static str = "Histogram";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Histogram".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Histogram".into()
+    }
+}
+/// Somebody who follows the store.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Subscriber {
+    /// "factum.v1", "kurrentdb" or "dcb".
+    #[prost(string, tag = "1")]
+    pub protocol: ::prost::alloc::string::String,
+    /// Address and port.
+    #[prost(string, tag = "2")]
+    pub peer: ::prost::alloc::string::String,
+    /// For people; cut where it is long.
+    #[prost(string, tag = "3")]
+    pub selects: ::prost::alloc::string::String,
+    /// When it began.
+    #[prost(sfixed64, tag = "4")]
+    pub since_ns: i64,
+    /// Everything up to here was handed to the connection.
+    #[prost(uint64, tag = "5")]
+    pub position: u64,
+    /// Events that were handed to the connection.
+    #[prost(uint64, tag = "6")]
+    pub events: u64,
+    /// Positions between there and the head.
+    #[prost(uint64, tag = "7")]
+    pub lag_events: u64,
+    /// How long the oldest of these has been stored; unset where many others are further behind.
+    #[prost(double, optional, tag = "8")]
+    pub lag_seconds: ::core::option::Option<f64>,
+}
+impl ::prost::Name for Subscriber {
+    const NAME: &'static str = "Subscriber";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.Subscriber".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.Subscriber".into()
     }
 }
 /// Why an append, a change or a read was refused. Unset means an error that this client is too old

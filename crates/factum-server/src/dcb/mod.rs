@@ -18,7 +18,7 @@ mod queries;
 mod read;
 
 use crate::{
-    context::Context,
+    context::{Context, peer},
     grpc::{Protocol, Responses, Subscription},
     inbound::Meter,
 };
@@ -67,7 +67,7 @@ impl Dcb for Service {
         &self,
         request: Request<SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let responses = read::subscribe(&self.context, decoded(request)).await?;
+        let responses = read::subscribe(&self.context, peer(&request), decoded(request)).await?;
         let subscription = Subscription::new(&self.context, Protocol::Dcb, responses)?;
         Ok(Response::new(Box::pin(subscription)))
     }

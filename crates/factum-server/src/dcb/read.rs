@@ -1,7 +1,11 @@
 //! Reads, subscriptions and the head. One response a batch of the store, less what is not seen.
 
 use super::{errors, events, queries};
-use crate::{context::Context, grpc::Responses};
+use crate::{
+    context::Context,
+    grpc::Responses,
+    subscribers::{Caller, follow},
+};
 use factum_core::{
     Direction, EventStore, Freshness, Position, Query, Read, ReadError, RecordedEvent, Select,
     Subscribe, next_batch, store::DynBatches,
@@ -10,7 +14,7 @@ use factum_proto::umadb::v1::{
     ReadRequest, ReadResponse, SequencedEvent, SubscribeRequest, SubscribeResponse,
 };
 use futures_util::stream;
-use std::vec;
+use std::{net::SocketAddr, vec};
 use tonic::Status;
 
 fn refused(error: ReadError) -> Status {
@@ -133,10 +137,12 @@ pub(super) async fn read(
 /// What there is, and what comes.
 pub(super) async fn subscribe(
     context: &Context,
+    peer: Option<SocketAddr>,
     request: SubscribeRequest,
 ) -> Result<Responses<SubscribeResponse>, Status> {
     let select = Select::Query(queries::query(request.query)?);
-    let batches = context.store.subscribe(Subscribe { select, after: request.after }).await;
+    let caller = Caller { protocol: "dcb", peer, filter: None };
+    let batches = follow(context, caller, Subscribe { select, after: request.after }).await;
     let batches = batches.map_err(refused)?;
     let source = Source::new(context, batches, request.batch_size, u64::MAX);
     Ok(Box::pin(stream::unfold(Some(source), |source| async {

@@ -52,7 +52,10 @@ mod tests {
     fn check(authority: Option<&str>, host: &str, port: u16) {
         let authority = authority.map(str::to_owned);
         let local = "127.0.0.1:2113".parse().unwrap();
-        assert_eq!(reached(&Reached { authority, local }), HostPort { host: host.into(), port });
+        assert_eq!(
+            reached(&Reached { authority, local, peer: None }),
+            HostPort { host: host.into(), port }
+        );
     }
 
     #[test]

@@ -34,7 +34,11 @@ mod options;
 mod read;
 mod subscription;
 
-use crate::{context::Context, grpc::Responses, inbound::Meter};
+use crate::{
+    context::{Context, peer},
+    grpc::Responses,
+    inbound::Meter,
+};
 use batch::BatchAppend;
 use factum_proto::event_store::client::streams::{
     AppendReq, AppendResp, BatchAppendReq, DeleteReq, DeleteResp, ReadReq, ReadResp, TombstoneReq,
@@ -76,13 +80,16 @@ impl Streams for Service {
     type BatchAppendStream = BatchAppend;
 
     async fn read(&self, request: Request<ReadReq>) -> Result<Response<Self::ReadStream>, Status> {
+        let peer = peer(&request);
         let plan = options::plan(decoded(request), &self.context.config.limits)?;
         let responses = match plan.mode {
             options::Mode::Read(once) => {
                 read::read(&self.context, plan.source, once, plan.shape).await?
             }
             options::Mode::Subscribe(after) => {
-                subscription::subscribe(&self.context, plan.source, after, plan.shape).await?
+                let options::Plan { source, shape, .. } = plan;
+                let wanted = subscription::Wanted { source, after, shape, peer };
+                subscription::subscribe(&self.context, wanted).await?
             }
         };
         Ok(Response::new(responses))

@@ -14,6 +14,7 @@ use crate::{
     clock,
     context::Context,
     grpc::{Protocol, Responses, Subscription},
+    subscribers::{Caller, follow},
 };
 use factum_core::{
     EventStore, Position, Query, RecordedEvent, Select, StreamName, StreamState, Subscribe, Uuid,
@@ -21,7 +22,7 @@ use factum_core::{
 };
 use factum_proto::event_store::client::streams::{ReadResp, read_resp as wire, read_resp::Content};
 use futures_util::stream;
-use std::{collections::VecDeque, time::Duration, vec};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration, vec};
 use tokio::{
     task::yield_now,
     time::{Instant, sleep_until},
@@ -32,13 +33,20 @@ use tonic::Status;
 /// append anywhere may have been one: without this, each would cost each subscription a read.
 const TOMBSTONE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What is to be followed, from where, how it is shown, and who asks.
+pub(super) struct Wanted {
+    pub(super) source: Source,
+    pub(super) after: Start,
+    pub(super) shape: Shape,
+    pub(super) peer: Option<SocketAddr>,
+}
+
 /// The answers of a subscription.
 pub(super) async fn subscribe(
     context: &Context,
-    source: Source,
-    start: Start,
-    shape: Shape,
+    wanted: Wanted,
 ) -> Result<Responses<ReadResp>, Status> {
+    let Wanted { source, after: start, shape, peer } = wanted;
     let (select, after, of) = match source {
         Source::Stream(stream) => {
             let after = after_revision(context, &stream, start).await?;
@@ -52,7 +60,9 @@ pub(super) async fn subscribe(
             (Select::Query(query), after, Of::All(pace))
         }
     };
-    let batches = context.store.subscribe(Subscribe { select, after }).await;
+    let filter = matches!(of, Of::All(Some(_))).then_some("through a filter");
+    let caller = Caller { protocol: "kurrentdb", peer, filter };
+    let batches = follow(context, caller, Subscribe { select, after }).await;
     let batches = batches.map_err(|error| errors::of_read(&error))?;
     let follower = Follower::new(context, batches, of, after, shape);
     let responses = stream::unfold(follower, |mut follower| async {

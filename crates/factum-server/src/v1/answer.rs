@@ -2,7 +2,7 @@
 
 use super::{columns::batch, error};
 use factum_core::{
-    Batch, Capabilities, Position, Receipt, Statistics, StreamMetadata, StreamState,
+    Batch, Capabilities, Position, Receipt, Statistics, StreamMetadata, StreamState, Subscriber,
 };
 use factum_proto::factum::v1::{self as wire};
 
@@ -79,5 +79,29 @@ pub(super) fn statistics(statistics: Statistics) -> wire::StatisticsResponse {
     wire::StatisticsResponse {
         version: env!("CARGO_PKG_VERSION").into(),
         statistics: statistics.numbers.into_iter().map(statistic).collect(),
+        histograms: statistics.histograms.into_iter().map(histogram).collect(),
+        subscribers: statistics.subscribers.into_iter().map(subscriber).collect(),
+    }
+}
+
+fn histogram(histogram: factum_core::Histogram) -> wire::Histogram {
+    let factum_core::Histogram { name, help, buckets, sum } = histogram;
+    let bucket = |bucket: factum_core::Bucket| wire::histogram::Bucket {
+        up_to: bucket.up_to,
+        count: bucket.count,
+    };
+    wire::Histogram { name, help, buckets: buckets.into_iter().map(bucket).collect(), sum }
+}
+
+fn subscriber(one: Subscriber) -> wire::Subscriber {
+    wire::Subscriber {
+        protocol: one.protocol,
+        peer: one.peer,
+        selects: one.selects,
+        since_ns: one.since.0,
+        position: one.position.0,
+        events: one.events,
+        lag_events: one.lag_events,
+        lag_seconds: one.lag_seconds,
     }
 }

@@ -15,11 +15,12 @@ mod error;
 mod request;
 
 use crate::{
-    context::Context,
+    context::{Context, peer},
     gate::Permit,
     grpc::{Protocol, Responses, Subscription},
     inbound::Meter,
     statistics,
+    subscribers::{Caller, follow},
 };
 use append_stream::AppendStream;
 use factum_core::{AnyStore, AppendError, EventStore, Receipt, StreamName, Subscribe};
@@ -104,9 +105,11 @@ impl Store for Service {
         &self,
         request: Request<wire::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let caller = Caller { protocol: "factum.v1", peer: peer(&request), filter: None };
         let wire::SubscribeRequest { select, after } = decoded(request);
         let subscribe = Subscribe { select: request::select(select)?, after };
-        let batches = self.store().subscribe(subscribe).await.map_err(error::Problem::Read)?;
+        let batches = follow(&self.context, caller, subscribe).await;
+        let batches = batches.map_err(error::Problem::Read)?;
         let batches = batches.map(|batch| match batch {
             Ok(batch) => Ok(columns::batch(&batch)),
             Err(error) => Err(error::Problem::Read(error).into()),

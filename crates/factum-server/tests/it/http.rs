@@ -99,3 +99,26 @@ async fn other_paths_and_methods_say_what_there_is() {
     assert_eq!(ask(&server, "POST", "/info").await.0, 405);
     assert_eq!(ask(&server, "DELETE", "/metrics").await.0, 405);
 }
+
+/// Cause: the encoder ends counters in `_total`, and those of the engine were called so already.
+/// Fix: it is said once.
+#[tokio::test]
+async fn metrics_of_an_engine_have_its_counters_once_and_its_histograms() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = factum_log::LogStore::open(dir.path(), factum_log::Options::default()).unwrap();
+    let server = Running::with(AnyStore::new(store), |_| ()).await;
+    append(&mut server.streams().await, "a-1", ANY, 1..=3).await;
+    let (_, body) = ask(&server, "GET", "/metrics").await;
+    for part in [
+        "# TYPE factum_appends counter",
+        "factum_appends_total 1",
+        "# TYPE factum_append_seconds histogram",
+        "factum_append_seconds_count 1",
+        "factum_append_seconds_bucket{le=\"0.000001\"} 0",
+        "factum_append_seconds_bucket{le=\"+Inf\"} 1",
+        "factum_subscriber_lag_events_max 0",
+    ] {
+        assert!(body.contains(part), "{part} in {body}");
+    }
+    assert!(!body.contains("_total_total"), "{body}");
+}

@@ -12,5 +12,6 @@ mod info;
 mod limits;
 mod streams_append;
 mod streams_read;
+mod subscribers;
 mod subscriptions;
 mod v1;
