@@ -82,13 +82,21 @@ pub struct Place {
 
 /// What is known of an event whose payload is in the builder's block already.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    /// Where it stands.
-    pub place: Place,
+pub struct Entry<'a> {
+    /// The stream it is in.
+    pub stream: &'a StreamName,
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// Its place in the store.
+    pub position: Position,
+    /// When the store recorded it.
+    pub recorded_at: Timestamp,
     /// The event's id.
     pub id: Uuid,
     /// What happened.
-    pub event_type: EventType,
+    pub event_type: &'a EventType,
+    /// In the order in which they were given.
+    pub tags: &'a [Tag],
     /// What the data is.
     pub content_type: ContentType,
     /// When it happened, if its writer said so.
@@ -158,6 +166,12 @@ impl Block {
 }
 
 impl PageBuilder {
+    /// A builder with room for so many bytes of payloads.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        Self { block: Block::Growing(Vec::with_capacity(bytes)), ..Self::default() }
+    }
+
     /// A builder whose payloads are all there, and stay where they are.
     #[must_use]
     pub fn over(payloads: Bytes) -> Self {
@@ -186,17 +200,17 @@ impl PageBuilder {
     ///
     /// # Panics
     /// If a range lies outside of the block as it is now, or the block is past 4 GiB.
-    pub fn push<'a>(&mut self, entry: Entry, tags: impl IntoIterator<Item = &'a Tag>) {
+    pub fn push(&mut self, entry: Entry<'_>) {
         assert!(entry.data.end <= self.block.len() && entry.metadata.end <= self.block.len());
         let first_tag = self.tags.len();
-        self.tags.extend(tags.into_iter().cloned());
+        self.tags.extend_from_slice(entry.tags);
         let slot = Slot {
             id: entry.id,
-            position: entry.place.position,
-            revision: entry.place.revision,
-            recorded_at: entry.place.recorded_at,
+            position: entry.position,
+            revision: entry.revision,
+            recorded_at: entry.recorded_at,
             occurred_at: entry.occurred_at,
-            stream: intern(&mut self.streams, entry.place.stream, StreamName::ptr_eq),
+            stream: intern(&mut self.streams, entry.stream, StreamName::ptr_eq),
             event_type: intern(&mut self.event_types, entry.event_type, EventType::ptr_eq),
             content_type: entry.content_type,
             tags: narrow(first_tag..self.tags.len()),
@@ -209,15 +223,19 @@ impl PageBuilder {
     /// Adds an event with its payload.
     pub fn push_data(&mut self, place: Place, event: &EventData) {
         let entry = Entry {
-            place,
+            stream: &place.stream,
+            revision: place.revision,
+            position: place.position,
+            recorded_at: place.recorded_at,
             id: event.id,
-            event_type: event.event_type.clone(),
+            event_type: &event.event_type,
+            tags: &event.tags,
             content_type: event.content_type,
             occurred_at: event.occurred_at,
             data: self.copy(&event.data),
             metadata: self.copy(&event.metadata),
         };
-        self.push(entry, &event.tags);
+        self.push(entry);
     }
 
     /// Copies bytes into the block; where they lie now.
@@ -277,12 +295,13 @@ fn in_a_row(events: &[RecordedEvent]) -> Option<(&Page, Range<u32>)> {
 /// costs 16 bytes; searching all of them would cost a page of distinct streams its square.
 const INTERN_WINDOW: usize = 8;
 
-fn intern<N>(names: &mut Vec<N>, name: N, same: impl Fn(&N, &N) -> bool) -> u32 {
+fn intern<N: Clone>(names: &mut Vec<N>, name: &N, same: impl Fn(&N, &N) -> bool) -> u32 {
     let from = names.len().saturating_sub(INTERN_WINDOW);
-    let known = names.iter().skip(from).position(|known| same(known, &name));
-    let index = known.map_or(names.len(), |offset| from + offset);
+    // The latest first: mostly it is the one.
+    let known = names.iter().enumerate().skip(from).rfind(|(_, known)| same(known, name));
+    let index = known.map_or(names.len(), |(index, _)| index);
     if index == names.len() {
-        names.push(name);
+        names.push(name.clone());
     }
     u32::try_from(index).expect("a page's names are few")
 }

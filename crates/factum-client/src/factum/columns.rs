@@ -8,7 +8,7 @@ use bytes::Bytes;
 use factum_core::{
     Batch, ContentType, EventType, InvalidName, Position, ReadError, RecordedEvent, Revision,
     StreamName, Tag, Timestamp, Uuid,
-    page::{Entry, PageBuilder, Place},
+    page::{Entry, PageBuilder},
 };
 use factum_proto::factum::v1;
 
@@ -30,36 +30,22 @@ impl Names {
             tags: vec![None; count],
         }
     }
-
-    fn stream(&mut self, place: u32) -> Result<StreamName, ReadError> {
-        name(&self.texts, &mut self.streams, place, StreamName::new)
-    }
-
-    fn event_type(&mut self, place: u32) -> Result<EventType, ReadError> {
-        name(&self.texts, &mut self.types, place, EventType::new)
-    }
-
-    fn tag(&mut self, place: u32) -> Result<Tag, ReadError> {
-        name(&self.texts, &mut self.tags, place, Tag::new)
-    }
 }
 
-fn name<N: Clone>(
+fn name<'a, N>(
     texts: &[String],
-    known: &mut [Option<N>],
+    known: &'a mut [Option<N>],
     place: u32,
     new: fn(&str) -> Result<N, InvalidName>,
-) -> Result<N, ReadError> {
+) -> Result<&'a N, ReadError> {
     let at = place as usize;
     let (Some(text), Some(known)) = (texts.get(at), known.get_mut(at)) else {
         return Err(not_understood(format_args!("name {place} of {}", texts.len())));
     };
-    if let Some(name) = known {
-        return Ok(name.clone());
+    match known {
+        Some(name) => Ok(name),
+        None => Ok(known.insert(new(text).map_err(not_understood)?)),
     }
-    let name = new(text).map_err(not_understood)?;
-    *known = Some(name.clone());
-    Ok(name)
 }
 
 pub(super) fn batch(message: v1::Batch) -> Result<Batch, ReadError> {
@@ -77,9 +63,9 @@ fn events(mut message: v1::Batch) -> Result<Vec<RecordedEvent>, ReadError> {
     for place in 0..message.streams.len() {
         tags.clear();
         for tag in columns.tags(place)? {
-            tags.push(names.tag(*tag)?);
+            tags.push(name(&names.texts, &mut names.tags, *tag, Tag::new)?.clone());
         }
-        page.push(columns.entry(place, &mut names)?, &tags);
+        page.push(Entry { tags: &tags, ..columns.entry(place, &mut names)? });
     }
     if columns.is_over() {
         return Err(not_understood("a column is longer than the batch"));
@@ -160,22 +146,23 @@ impl<'a> Columns<'a> {
         self.of.occurred_at_ns.get(self.occurred_used - 1).copied().map(Timestamp)
     }
 
-    fn entry(&mut self, place: usize, names: &mut Names) -> Result<Entry, ReadError> {
+    fn entry<'n>(&mut self, place: usize, names: &'n mut Names) -> Result<Entry<'n>, ReadError> {
         let of = self.of;
         let short = || not_understood("columns of different lengths");
         self.position = self.position.wrapping_add(*of.positions.get(place).ok_or_else(short)?);
         self.recorded_at_ns =
             self.recorded_at_ns.wrapping_add(*of.recorded_at_ns.get(place).ok_or_else(short)?);
+        let stream = *of.streams.get(place).ok_or_else(short)?;
+        let event_type = *of.types.get(place).ok_or_else(short)?;
         let id = self.ids.next().and_then(|bytes| Uuid::from_slice(bytes).ok());
         Ok(Entry {
-            place: Place {
-                stream: names.stream(*of.streams.get(place).ok_or_else(short)?)?,
-                revision: Revision(*of.revisions.get(place).ok_or_else(short)?),
-                position: Position(self.position.cast_unsigned()),
-                recorded_at: Timestamp(self.recorded_at_ns),
-            },
+            stream: name(&names.texts, &mut names.streams, stream, StreamName::new)?,
+            revision: Revision(*of.revisions.get(place).ok_or_else(short)?),
+            position: Position(self.position.cast_unsigned()),
+            recorded_at: Timestamp(self.recorded_at_ns),
             id: id.ok_or_else(short)?,
-            event_type: names.event_type(*of.types.get(place).ok_or_else(short)?)?,
+            event_type: name(&names.texts, &mut names.types, event_type, EventType::new)?,
+            tags: &[],
             content_type: content_type(of.content_types.get(place).copied())?,
             occurred_at: self.occurred_at(place),
             data: self.payload(*of.data_bytes.get(place).ok_or_else(short)?)?,

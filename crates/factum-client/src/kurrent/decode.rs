@@ -183,13 +183,17 @@ impl Gathered {
         let entry = Entry {
             data: self.page.copy(&event.data),
             metadata: self.page.copy(&event.metadata),
-            place: event.place,
+            stream: &event.place.stream,
+            revision: event.place.revision,
+            position: event.place.position,
+            recorded_at: event.place.recorded_at,
             id: event.id,
-            event_type: event.event_type,
+            event_type: &event.event_type,
+            tags: &event.keys.tags,
             content_type: event.content_type,
             occurred_at: event.keys.occurred_at,
         };
-        self.page.push(entry, &event.keys.tags);
+        self.page.push(entry);
     }
 }
 

@@ -31,19 +31,43 @@ pub(crate) fn read_body<'a>(header: &FrameHeader, body: &'a [u8]) -> Option<Body
     let count = reader.varint().filter(|count| *count <= NAMES_MAX)?;
     let names = (0..count).map(|_| read_name(&mut reader)).collect::<Option<_>>()?;
     let tracked = if header.tracking { Some(read_tracked(&mut reader)?) } else { None };
-    let mut entries = Vec::with_capacity(header.count.into());
+    let mut entries = Vec::new();
+    read_rest(header, &mut reader, &mut entries)?;
+    Some(Body { names, tracked, entries })
+}
+
+/// Reads the events only, in the place of those that are there: what a read needs.
+pub(crate) fn read_entries(
+    header: &FrameHeader,
+    body: &[u8],
+    entries: &mut Vec<Entry>,
+) -> Option<()> {
+    let mut reader = Reader::new(body);
+    let count = reader.varint().filter(|count| *count <= NAMES_MAX)?;
+    for _ in 0..count {
+        read_name(&mut reader)?;
+    }
+    if header.tracking {
+        read_tracked(&mut reader)?;
+    }
+    read_rest(header, &mut reader, entries)
+}
+
+/// Reads the events, which are all that is left.
+fn read_rest(
+    header: &FrameHeader,
+    reader: &mut Reader<'_>,
+    entries: &mut Vec<Entry>,
+) -> Option<()> {
+    entries.clear();
+    entries.reserve(header.count.into());
     let mut ordinal = header.ordinal;
     for _ in 0..header.count {
-        let entry = read_entry(&mut reader, ordinal)?;
+        let entry = read_entry(reader, ordinal)?;
         ordinal = entry.ordinal.checked_add(1)?;
         entries.push(entry);
     }
-    reader.is_at_end().then_some(Body { names, tracked, entries })
-}
-
-/// Reads the events only: what a read needs.
-pub(crate) fn read_entries(header: &FrameHeader, body: &[u8]) -> Option<Vec<Entry>> {
-    read_body(header, body).map(|body| body.entries)
+    reader.is_at_end().then_some(())
 }
 
 /// Appends names, with their count before them.

@@ -5,7 +5,7 @@ mod of_stream;
 
 use super::{
     FrameReader,
-    names::NameCache,
+    names::{NameCache, NamesOf},
     plan::{Plan, Scope},
     snapshot::Snapshot,
 };
@@ -17,7 +17,8 @@ use crate::{
 };
 use factum_core::{
     Batch, Position, ReadError, Revision, Timestamp,
-    page::{Entry, PAGE_BYTES_MAX, PageBuilder, Place},
+    page::{Entry, PAGE_BYTES_MAX, PageBuilder},
+    query::Subject,
 };
 use std::sync::Arc;
 
@@ -43,6 +44,8 @@ pub struct Cursor {
     segment_hint: usize,
     /// The last checkpoint.
     reached: u64,
+    /// Bytes of payload in the batch before: the next one is mostly as large.
+    batch_bytes: usize,
 }
 
 /// A batch in the making.
@@ -71,6 +74,7 @@ impl Cursor {
             ordinals: None,
             reached: if plan.backward { plan.until.unwrap_or(0).saturating_add(1) } else { 0 },
             segment_hint: 0,
+            batch_bytes: 0,
             plan,
         }
     }
@@ -88,7 +92,8 @@ impl Cursor {
         let until = self.plan.until.unwrap_or_else(|| shared.head().0);
         let segments = shared.segments();
         let snapshot = Snapshot { segments: &segments, until, pending: None };
-        let mut filling = Filling { snapshot, page: PageBuilder::default(), looked_at: 0 };
+        let mut filling =
+            Filling { snapshot, page: PageBuilder::with_room(self.batch_bytes), looked_at: 0 };
         let ended = if self.plan.left == 0 {
             true
         } else {
@@ -102,6 +107,7 @@ impl Cursor {
                 filled => filled?,
             }
         };
+        self.batch_bytes = filling.page.block_len();
         let events = filling.page.build();
         Counters::add(&shared.counters.events_read, events.len() as u64);
         self.plan.left -= events.len() as u64;
@@ -133,7 +139,6 @@ impl Cursor {
         filling.looked_at += 1;
         let event = filling.snapshot.event(&mut self.frames, segment, ordinal)?;
         let recorded_at = Timestamp(event.header.recorded_at_ns);
-        let revision = event.entry.revision;
         let occurred_at = event.entry.occurred_at.unwrap_or(recorded_at);
         if self.plan.occurred_by.is_some_and(|moment| occurred_at > moment) {
             return Ok(Pushed::Passed);
@@ -142,34 +147,27 @@ impl Cursor {
         if !filling.page.is_empty() && filling.page.block_len() + payload > PAGE_BYTES_MAX {
             return Ok(Pushed::NoRoom);
         }
-        let stream = self.names.stream(segment, event.entry.stream)?;
-        let event_type = self.names.event_type(segment, event.entry.event_type)?;
-        let tags = event.entry.tags.iter().map(|tag| self.names.tag(segment, *tag));
-        let tags: Vec<_> = tags.collect::<Result<_, _>>()?;
+        let NamesOf { stream, event_type, tags } = self.names.of(segment, event.entry)?;
         if let Scope::Query(query) = &self.plan.scope
             && !super::snapshot::is_exact(query)
+            && !query.matches(Subject { stream, event_type, tags })
         {
-            let subject = factum_core::query::Subject {
-                stream: &stream,
-                event_type: &event_type,
-                tags: &tags,
-            };
-            if !query.matches(subject) {
-                return Ok(Pushed::Passed);
-            }
+            return Ok(Pushed::Passed);
         }
-        let position = Position(segment.position(ordinal));
-        let place = Place { stream, revision: Revision(revision), position, recorded_at };
         let entry = Entry {
-            place,
+            stream,
+            revision: Revision(event.entry.revision),
+            position: Position(segment.position(ordinal)),
+            recorded_at,
             id: event.entry.id,
             event_type,
+            tags,
             content_type: event.entry.content_type,
             occurred_at: event.entry.occurred_at,
             data: filling.page.copy(event.data()),
             metadata: filling.page.copy(event.metadata()),
         };
-        filling.page.push(entry, &tags);
+        filling.page.push(entry);
         Ok(Pushed::Passed)
     }
 

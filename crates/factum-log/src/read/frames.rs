@@ -22,7 +22,6 @@ struct Loaded {
     segment: u64,
     offset: u32,
     header: FrameHeader,
-    entries: Vec<Entry>,
     /// Where the body begins in the buffer.
     body: usize,
 }
@@ -39,6 +38,8 @@ pub(crate) struct FrameReader {
     /// The end of the frame before: a frame that begins there is read ahead of.
     expected: u64,
     loaded: Option<Loaded>,
+    /// Its events.
+    entries: Vec<Entry>,
     /// Frames in a row of the segment with this seed: asked for once, as an index file is slow to
     /// answer.
     near: (u64, Vec<FrameRef>),
@@ -91,14 +92,29 @@ impl FrameReader {
         pending: Option<Pending<'_>>,
     ) -> Result<EventAt<'_>, Fault> {
         self.load(segment, frame, pending)?;
-        let loaded = self.loaded.as_ref().expect("it was loaded above");
-        let index = loaded.entries.binary_search_by_key(&ordinal, |entry| entry.ordinal);
-        let entry = index.ok().and_then(|index| loaded.entries.get(index));
-        let body = self.bytes.get(loaded.body..loaded.body + loaded.header.len as usize);
-        match (entry, body) {
-            (Some(entry), Some(body)) => Ok(EventAt { header: &loaded.header, entry, body }),
-            _ => Err(segment.fault(frame.offset.into(), Damage::Contradiction)),
+        let event = self.place(segment, ordinal).and_then(|place| self.at(place));
+        event.ok_or_else(|| segment.fault(frame.offset.into(), Damage::Contradiction))
+    }
+
+    /// Where in the frame that was decoded last an event is, if it is there: most are, as events
+    /// are mostly read in order.
+    pub(crate) fn place(&self, segment: &Segment, ordinal: u32) -> Option<usize> {
+        self.loaded.as_ref().filter(|loaded| loaded.segment == segment.seed())?;
+        let entries = &*self.entries;
+        // Only where events are gone it is another one.
+        let guess = ordinal.checked_sub(entries.first()?.ordinal)? as usize;
+        match entries.get(guess) {
+            Some(entry) if entry.ordinal == ordinal => Some(guess),
+            _ => entries.binary_search_by_key(&ordinal, |entry| entry.ordinal).ok(),
         }
+    }
+
+    /// The event at a place of the frame that was decoded last.
+    pub(crate) fn at(&self, place: usize) -> Option<EventAt<'_>> {
+        let loaded = self.loaded.as_ref()?;
+        let entry = self.entries.get(place)?;
+        let body = self.bytes.get(loaded.body..loaded.body + loaded.header.len as usize)?;
+        Some(EventAt { header: &loaded.header, entry, body })
     }
 
     fn load(
@@ -119,11 +135,11 @@ impl FrameReader {
         let bytes = self.bytes.get(from..).unwrap_or_default();
         let damaged = || segment.fault(offset, Damage::Frame);
         let (header, body) = frame::decode(bytes, segment.place(offset)).ok_or_else(damaged)?;
-        let entries = read_entries(&header, body);
-        let entries = entries.ok_or_else(|| segment.fault(offset, Damage::Contradiction))?;
+        let read = read_entries(&header, body, &mut self.entries);
+        read.ok_or_else(|| segment.fault(offset, Damage::Contradiction))?;
         self.expected = offset + header.frame_bytes() as u64;
         let body = from + FRAME_HEADER_BYTES;
-        self.loaded = Some(Loaded { segment: number, offset: frame.offset, header, entries, body });
+        self.loaded = Some(Loaded { segment: number, offset: frame.offset, header, body });
         Ok(())
     }
 

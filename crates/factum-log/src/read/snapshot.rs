@@ -77,8 +77,11 @@ impl<'a> Snapshot<'a> {
         segment: &Segment,
         ordinal: u32,
     ) -> Result<EventAt<'f>, Fault> {
-        let frame = frames.frame(segment, ordinal)?;
-        let frame = frame.ok_or_else(|| segment.fault(0, Damage::Contradiction))?;
+        let contradiction = || segment.fault(0, Damage::Contradiction);
+        if let Some(place) = frames.place(segment, ordinal) {
+            return frames.at(place).ok_or_else(contradiction);
+        }
+        let frame = frames.frame(segment, ordinal)?.ok_or_else(contradiction)?;
         frames.event(segment, frame, ordinal, self.pending)
     }
 
