@@ -7,7 +7,7 @@ use crate::{
         body::{read_body, read_carry},
         frame::FrameHeader,
     },
-    index::{Index, IndexFile, StreamPart, paginate, select::Window},
+    index::{Index, IndexFile, PageCache, StreamPart, paginate, select::Window},
 };
 use factum_core::{Query, StreamName, Uuid};
 
@@ -42,7 +42,8 @@ pub fn pages(content: &[u8], seed: u64) -> Vec<u8> {
 /// Opens an index file and asks it everything there is to ask about a stream and a query. Whether
 /// it could be opened.
 pub fn index(file: Box<dyn File>, seed: u64, stream: &StreamName, query: &Query) -> bool {
-    let Some(file) = IndexFile::open(file, "fuzzed.idx".into(), seed) else { return false };
+    let (path, cache) = ("fuzzed.idx".into(), PageCache::new(0));
+    let Some(file) = IndexFile::open(file, path, seed, &cache) else { return false };
     let index = Index::file(file);
     for number in 0..4 {
         let _ = (index.stream_name(number), index.event_type(number), index.tag(number));

@@ -6,8 +6,12 @@
 
 mod build;
 mod file;
+mod ids;
+mod list;
 mod memory;
+mod names;
 mod paged;
+mod pages;
 pub(crate) mod select;
 #[cfg(test)]
 mod tests;
@@ -18,6 +22,7 @@ pub(crate) use memory::{Indexed, MemoryIndex};
 #[cfg(feature = "fuzzing")]
 pub(crate) use paged::paginate;
 pub(crate) use paged::{PAGE, is_whole};
+pub use pages::PageCache;
 
 use crate::error::Fault;
 use factum_core::{EventType, StreamName, Tag};
@@ -172,7 +177,7 @@ impl Index {
 
     /// Events that may have this id: the caller looks.
     pub(crate) fn with_id(&self, stream: &StreamName, id: Uuid) -> Result<Vec<u32>, Fault> {
-        let key = id_key(stream, id);
+        let key = id_key(stream.as_str(), id);
         either!(self, memory => Ok(memory.with_id(key)), file => file.with_id(key))
     }
 
@@ -244,12 +249,17 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
     hash ^ hash >> 33
 }
 
+/// The upper half of a hash: where a name is among others of its kind.
+pub(crate) fn hash32(bytes: &[u8]) -> u32 {
+    u32::try_from(hash(bytes) >> 32).expect("half of 64 bits")
+}
+
 /// The key of (stream, id).
-pub(crate) fn id_key(stream: &StreamName, id: Uuid) -> u64 {
+pub(crate) fn id_key(stream: &str, id: Uuid) -> u64 {
     let (high, low) = id.as_u64_pair();
     let mut bytes = [0; 24];
     let (first, rest) = bytes.split_at_mut(8);
-    first.copy_from_slice(&hash(stream.as_str().as_bytes()).to_le_bytes());
+    first.copy_from_slice(&hash(stream.as_bytes()).to_le_bytes());
     let (second, third) = rest.split_at_mut(8);
     second.copy_from_slice(&high.to_le_bytes());
     third.copy_from_slice(&low.to_le_bytes());

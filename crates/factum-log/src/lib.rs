@@ -45,6 +45,7 @@ pub mod verify;
 pub mod write;
 
 pub use error::{Damage, OpenError};
+pub use index::PageCache;
 pub use options::{Options, World};
 pub use read::Reader;
 pub use recovery::open;

@@ -3,6 +3,7 @@
 use crate::{
     clock::{Clock, SystemClock},
     disk::{Disk, OsDisk},
+    index::PageCache,
     rng::{Rng, SystemRng},
 };
 use factum_core::Limits;
@@ -58,6 +59,8 @@ pub struct Options {
     pub sources_max: usize,
     /// Files that are held open; the others are opened when they are read.
     pub open_files_max: usize,
+    /// Memory for pages of index files. 16 MiB by default.
+    pub index_pages: PageCache,
     /// Threads that read.
     pub read_threads: usize,
     /// Reads that may wait for a thread; one more is refused as overload.
@@ -77,6 +80,7 @@ impl Default for Options {
             heads_max: 65_536,
             sources_max: 1024,
             open_files_max: 256,
+            index_pages: PageCache::default(),
             read_threads: 2,
             read_jobs_max: 65_536,
         }

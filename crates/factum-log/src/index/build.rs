@@ -1,37 +1,48 @@
 //! The file that a sealed segment's index becomes. `docs/format.md` has its layout.
+//!
+//! What is looked up together lies together: a term's name, number and short list are one record,
+//! found by the name's hash in one page or two.
 
-use super::{FrameRef, MemoryIndex, TermKind, file::Section, hash, paged::paginate};
+use super::{
+    FrameRef, MemoryIndex, TermKind, file::Section, hash32, names::Names, paged::paginate,
+};
 use crate::format::varint::put;
 
 /// Frames in a block of the frame table.
 pub(super) const FRAME_BLOCK: usize = 64;
+/// Records in a bucket, on average.
+const BUCKET_RECORDS: usize = 16;
+/// Ids in a bucket, on average.
+const BUCKET_IDS: usize = 32;
+/// A list that takes no more bytes than this lies in its term's record.
+const INSIDE_BYTES_MAX: usize = 64;
+/// Bits that the keys of ids have beyond those that number the ids: one new id in so many (2 to
+/// this power) costs a look at an event.
+const ID_SPARE_BITS: u32 = 7;
 /// Bytes of the head: 32 of fields, then offset and length of each section.
 pub(super) const HEAD_BYTES: usize = 32 + Section::COUNT * 16;
 pub(super) const MAGIC: &[u8; 8] = b"FACTUMIX";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Makes the bytes of the index file of a segment with this seed.
 pub(crate) fn build(index: &MemoryIndex, seed: u64) -> Vec<u8> {
     let mut sections: Vec<Vec<u8>> = vec![Vec::new(); Section::COUNT];
-    let mut postings = Vec::new();
-    let streams = index.of_streams.iter().map(|s| (Some(s.first_revision), &*s.ordinals));
-    put_lists(&mut sections, TermKind::Stream, streams, &mut postings);
-    for (kind, lists) in [
-        (TermKind::Type, &index.of_types),
-        (TermKind::Tag, &index.of_tags),
-        (TermKind::Category, &index.of_categories),
+    let of_stream = |number: usize| {
+        let stream = index.of_streams.get(number);
+        stream.map(|stream| (Some(stream.first_revision), stream.ordinals.as_slice()))
+    };
+    put_terms(&mut sections, TermKind::Stream, (&index.streams, of_stream));
+    for (kind, names, lists) in [
+        (TermKind::Type, &index.types, &index.of_types),
+        (TermKind::Tag, &index.tags, &index.of_tags),
+        (TermKind::Category, &index.categories, &index.of_categories),
     ] {
-        let lists = lists.iter().map(|ordinals| (None, &**ordinals));
-        put_lists(&mut sections, kind, lists, &mut postings);
+        let of_term = |number: usize| lists.get(number).map(|list| (None, list.as_slice()));
+        put_terms(&mut sections, kind, (names, of_term));
     }
-    put_names(&mut sections, TermKind::Stream, index.streams.list.iter().map(|n| n.as_str()));
-    put_names(&mut sections, TermKind::Type, index.types.list.iter().map(|n| n.as_str()));
-    put_names(&mut sections, TermKind::Tag, index.tags.list.iter().map(|n| n.as_str()));
-    put_names(&mut sections, TermKind::Category, index.categories.list.iter().map(|n| &**n));
-    *section(&mut sections, Section::Postings) = postings;
     put_frames(&mut sections, &index.frames);
-    put_ids(section(&mut sections, Section::Ids), index);
-    paginate(&assemble(&sections, index, seed), seed)
+    let ids = put_ids(&mut sections, index);
+    paginate(&assemble(sections, index, (seed, ids)), seed)
 }
 
 fn section(sections: &mut [Vec<u8>], which: Section) -> &mut Vec<u8> {
@@ -43,58 +54,77 @@ fn put_u32(buffer: &mut Vec<u8>, value: usize) {
     buffer.extend_from_slice(&value.to_le_bytes());
 }
 
-fn put_lists<'a>(
+/// Which of so many buckets a place among 2^`bits` belongs to.
+pub(super) fn bucket_of(place: u32, bits: u32, buckets: u64) -> u64 {
+    (u64::from(place) * buckets) >> bits
+}
+
+/// A term's ordinals; of a stream also its first revision.
+type ListOf<'a> = (Option<u64>, &'a [u32]);
+
+/// Records of all terms of a kind, in the order of their names' hashes.
+fn put_terms<'a>(
     sections: &mut [Vec<u8>],
     kind: TermKind,
-    lists: impl Iterator<Item = (Option<u64>, &'a [u32])>,
+    (names, list_of): (&Names, impl Fn(usize) -> Option<ListOf<'a>>),
+) {
+    let mut order: Vec<(u32, u32)> =
+        (0u32..).zip(names.iter()).map(|(nth, name)| (hash32(name.as_bytes()), nth)).collect();
+    order.sort_unstable();
+    let buckets = order.len().div_ceil(BUCKET_RECORDS) as u64;
+    let mut records = Vec::new();
+    let mut starts = Vec::new();
+    let mut by_number = vec![0; order.len()];
+    for (hash, number) in order {
+        let bucket = bucket_of(hash, u32::BITS, buckets);
+        while starts.len() as u64 <= bucket {
+            starts.push(records.len());
+        }
+        let place = by_number.get_mut(number as usize).expect("a place for each name");
+        *place = records.len();
+        let name = names.get(number).expect("each name has a number");
+        let list = list_of(number as usize).expect("each name has a list");
+        put_record(&mut records, name, list, section(sections, Section::Postings));
+    }
+    starts.resize(usize::try_from(buckets).expect("fewer than names") + 1, records.len());
+    *section(sections, Section::Records(kind)) = records;
+    let starts_there = section(sections, Section::Buckets(kind));
+    starts.into_iter().for_each(|at| put_u32(starts_there, at));
+    let by_number_there = section(sections, Section::ByNumber(kind));
+    by_number.into_iter().for_each(|at| put_u32(by_number_there, at));
+}
+
+fn put_record(
+    record: &mut Vec<u8>,
+    name: &str,
+    (first_revision, ordinals): ListOf<'_>,
     postings: &mut Vec<u8>,
 ) {
-    let starts = section(sections, Section::Lists(kind));
-    for (first_revision, ordinals) in lists {
-        put_u32(starts, postings.len());
-        if let Some(revision) = first_revision {
-            put(postings, revision);
-        }
-        put(postings, ordinals.len() as u64);
-        let mut before = 0;
-        for ordinal in ordinals {
-            put(postings, u64::from(ordinal - before));
-            before = *ordinal;
-        }
+    put(record, name.len() as u64);
+    record.extend_from_slice(name.as_bytes());
+    if let Some(revision) = first_revision {
+        put(record, revision);
     }
-    put_u32(starts, postings.len());
+    put(record, ordinals.len() as u64);
+    let at = postings.len();
+    put_list(postings, ordinals);
+    let len = postings.len() - at;
+    let is_outside = len > INSIDE_BYTES_MAX;
+    put(record, (len as u64) << 1 | u64::from(is_outside));
+    if is_outside {
+        put(record, at as u64);
+        put(record, ordinals.last().copied().unwrap_or(0).into());
+    } else {
+        record.extend(postings.drain(at..));
+    }
 }
 
-/// Names in the order of their numbers, and a hash table (linear probing, half full at most) from
-/// name to number + 1.
-fn put_names<'a>(
-    sections: &mut [Vec<u8>],
-    kind: TermKind,
-    names: impl ExactSizeIterator<Item = &'a str>,
-) {
-    let slots = names.len() * 2 + 1;
-    let mut table = vec![0u32; slots];
-    let (mut starts, mut text) = (Vec::new(), Vec::new());
-    for (number, name) in (1u32..).zip(names) {
-        put_u32(&mut starts, text.len());
-        text.extend_from_slice(name.as_bytes());
-        let mut slot = slot_of(name, slots);
-        while table.get(slot).is_some_and(|taken| *taken != 0) {
-            slot = (slot + 1) % slots;
-        }
-        *table.get_mut(slot).expect("a slot is in the table") = number;
+fn put_list(buffer: &mut Vec<u8>, ordinals: &[u32]) {
+    let mut before = 0;
+    for ordinal in ordinals {
+        put(buffer, u64::from(ordinal - before));
+        before = *ordinal;
     }
-    put_u32(&mut starts, text.len());
-    *section(sections, Section::NameStarts(kind)) = starts;
-    *section(sections, Section::Names(kind)) = text;
-    *section(sections, Section::NameTable(kind)) =
-        table.iter().flat_map(|number| number.to_le_bytes()).collect();
-}
-
-/// Where the search for a name begins in a table.
-pub(super) fn slot_of(name: &str, slots: usize) -> usize {
-    let slots = u64::try_from(slots).expect("a table is small");
-    usize::try_from(hash(name.as_bytes()) % slots).expect("a slot is in the table")
 }
 
 fn put_frames(sections: &mut [Vec<u8>], frames: &[FrameRef]) {
@@ -104,10 +134,14 @@ fn put_frames(sections: &mut [Vec<u8>], frames: &[FrameRef]) {
         blocks.extend_from_slice(&first.ordinal.to_le_bytes());
         blocks.extend_from_slice(&first.offset.to_le_bytes());
         put_u32(&mut blocks, table.len());
-        let mut before = *first;
+        let mut before = FrameRef { bytes: 0, ..*first };
         for frame in block {
-            put(&mut table, u64::from(frame.ordinal - before.ordinal));
-            put(&mut table, u64::from(frame.offset - before.offset));
+            // Mostly a frame begins where the one before ends.
+            let is_apart = frame.offset != before.offset.saturating_add(before.bytes);
+            put(&mut table, u64::from(frame.ordinal - before.ordinal) << 1 | u64::from(is_apart));
+            if is_apart {
+                put(&mut table, u64::from(frame.offset - before.offset));
+            }
             put(&mut table, frame.bytes.into());
             before = *frame;
         }
@@ -116,36 +150,63 @@ fn put_frames(sections: &mut [Vec<u8>], frames: &[FrameRef]) {
     *section(sections, Section::Frames) = table;
 }
 
-/// The upper half of each key with its ordinal, sorted.
-fn put_ids(buffer: &mut Vec<u8>, index: &MemoryIndex) {
-    let half = |key: u64| u32::try_from(key >> 32).expect("half of 64 bits");
-    let latest = index.ids.iter().map(|(key, ordinal)| (half(*key), *ordinal));
-    let earlier = index
-        .earlier_ids
-        .iter()
-        .flat_map(|(key, ordinals)| ordinals.iter().map(move |ordinal| (half(*key), *ordinal)));
-    let mut ids: Vec<_> = latest.chain(earlier).collect();
-    ids.sort_unstable();
-    for (key, ordinal) in ids {
-        buffer.extend_from_slice(&key.to_le_bytes());
-        buffer.extend_from_slice(&ordinal.to_le_bytes());
-    }
+/// Bits that a key has among so many ids.
+pub(super) fn id_bits(ids: u32) -> u32 {
+    (u32::BITS - ids.leading_zeros() + ID_SPARE_BITS).min(u32::BITS)
 }
 
-fn assemble(sections: &[Vec<u8>], index: &MemoryIndex, seed: u64) -> Vec<u8> {
+/// How many buckets so many ids have.
+pub(super) fn id_buckets(ids: u32) -> u64 {
+    u64::from(ids).div_ceil(BUCKET_IDS as u64)
+}
+
+/// The least key of a bucket, or a little less.
+pub(super) fn id_floor(bucket: u64, bits: u32, buckets: u64) -> u32 {
+    let floor = (bucket << bits).checked_div(buckets).unwrap_or(0);
+    u32::try_from(floor).unwrap_or(u32::MAX)
+}
+
+/// The first bits of each key with its ordinal, sorted; how many there are.
+fn put_ids(sections: &mut [Vec<u8>], index: &MemoryIndex) -> u32 {
+    let mut ids: Vec<_> = index.ids.iter().collect();
+    let count = u32::try_from(ids.len()).expect("a segment's events are few");
+    let (bits, buckets) = (id_bits(count), id_buckets(count));
+    ids.iter_mut().for_each(|(key, _)| *key >>= u32::BITS - bits);
+    ids.sort_unstable();
+    let (mut starts, mut table) = (Vec::new(), Vec::new());
+    let mut ids = ids.into_iter().peekable();
+    for bucket in 0..buckets {
+        put_u32(&mut starts, table.len());
+        let mut before = id_floor(bucket, bits, buckets);
+        while let Some((key, ordinal)) =
+            ids.next_if(|(key, _)| bucket_of(*key, bits, buckets) == bucket)
+        {
+            put(&mut table, u64::from(key - before));
+            put(&mut table, ordinal.into());
+            before = key;
+        }
+    }
+    put_u32(&mut starts, table.len());
+    *section(sections, Section::IdBuckets) = starts;
+    *section(sections, Section::Ids) = table;
+    count
+}
+
+fn assemble(sections: Vec<Vec<u8>>, index: &MemoryIndex, (seed, ids): (u64, u32)) -> Vec<u8> {
     let mut content = Vec::from(MAGIC);
     content.extend_from_slice(&VERSION.to_le_bytes());
     content.extend_from_slice(&index.next().to_le_bytes());
     content.extend_from_slice(&seed.to_le_bytes());
     content.extend_from_slice(&index.frames().to_le_bytes());
-    content.extend_from_slice(&0u32.to_le_bytes());
+    content.extend_from_slice(&ids.to_le_bytes());
     let mut offset = HEAD_BYTES as u64;
-    for section in sections {
+    for section in &sections {
         content.extend_from_slice(&offset.to_le_bytes());
         content.extend_from_slice(&(section.len() as u64).to_le_bytes());
         offset += section.len() as u64;
     }
     assert_eq!(content.len(), HEAD_BYTES, "the head has its length");
-    sections.iter().for_each(|section| content.extend_from_slice(section));
+    // Each is let go as soon as it is copied: two copies of a large index are much memory.
+    sections.into_iter().for_each(|section| content.extend_from_slice(&section));
     content
 }

@@ -1,10 +1,12 @@
-//! The index of a sealed segment: an immutable file, looked up page by page, nothing kept.
+//! The index of a sealed segment: an immutable file, looked up page by page.
 
 use super::{
     FrameRef, StreamPart, StreamSpan, TermKind,
-    build::{FRAME_BLOCK, HEAD_BYTES, MAGIC, VERSION, slot_of},
+    build::{FRAME_BLOCK, HEAD_BYTES, MAGIC, VERSION, bucket_of, id_bits, id_buckets, id_floor},
+    hash32,
     memory::span_of,
     paged::Paged,
+    pages::PageCache,
     select::{Lists, Wanted},
 };
 use crate::{disk::File, error::Fault, format::varint::Reader};
@@ -14,40 +16,97 @@ use std::{path::PathBuf, sync::Arc};
 /// A part of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Section {
-    /// Where each name of a kind begins: u32, by number, and one past the last.
-    NameStarts(TermKind),
-    /// The text of the names.
-    Names(TermKind),
-    /// A hash table from name to number + 1: u32.
-    NameTable(TermKind),
-    /// Where each term's list begins in the postings: u32, by number, and one past the last.
-    Lists(TermKind),
-    /// The lists.
+    /// Where each bucket of records begins: u32, and the end of the last.
+    Buckets(TermKind),
+    /// Terms, in the order of their names' hashes.
+    Records(TermKind),
+    /// Where the record of each number is: u32.
+    ByNumber(TermKind),
+    /// The lists that are too long for a record.
     Postings,
     /// For each 64 frames: ordinal, offset, place in the frame table: u32.
     FrameBlocks,
     /// The frame table.
     Frames,
-    /// (key, ordinal), sorted: u32.
+    /// Where each bucket of ids begins: u32, and the end of the last.
+    IdBuckets,
+    /// (key, ordinal), sorted.
     Ids,
 }
 
 impl Section {
-    pub(super) const COUNT: usize = 20;
+    pub(super) const COUNT: usize = 17;
 
     pub(super) fn index(self) -> usize {
-        let of = |kind: TermKind| kind as usize * 4;
+        let of = |kind: TermKind| kind as usize * 3;
         match self {
-            Self::NameStarts(kind) => of(kind),
-            Self::Names(kind) => of(kind) + 1,
-            Self::NameTable(kind) => of(kind) + 2,
-            Self::Lists(kind) => of(kind) + 3,
-            Self::Postings => 16,
-            Self::FrameBlocks => 17,
-            Self::Frames => 18,
-            Self::Ids => 19,
+            Self::Buckets(kind) => of(kind),
+            Self::Records(kind) => of(kind) + 1,
+            Self::ByNumber(kind) => of(kind) + 2,
+            Self::Postings => 12,
+            Self::FrameBlocks => 13,
+            Self::Frames => 14,
+            Self::IdBuckets => 15,
+            Self::Ids => 16,
         }
     }
+}
+
+/// What the file says of a term.
+#[derive(Clone, Debug)]
+struct Record<'a> {
+    name: &'a [u8],
+    /// Of a stream: the revision of its first event here.
+    first_revision: u64,
+    count: u32,
+    list: Place<'a>,
+}
+
+/// Where a term's list is.
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    Inside(&'a [u8]),
+    Outside { at: u64, len: u64, last: u32 },
+}
+
+impl<'a> Record<'a> {
+    fn read(reader: &mut Reader<'a>, kind: TermKind) -> Option<Self> {
+        let name = reader.sized()?;
+        let first_revision = if kind == TermKind::Stream { reader.varint()? } else { 0 };
+        let count = reader.varint_u32()?;
+        let place = reader.varint()?;
+        let len = place >> 1;
+        let list = match place & 1 {
+            0 => Place::Inside(reader.take(usize::try_from(len).ok()?)?),
+            _ => Place::Outside { at: reader.varint()?, len, last: reader.varint_u32()? },
+        };
+        Some(Self { name, first_revision, count, list })
+    }
+}
+
+/// A term that was found: its list, or where that is.
+#[derive(Clone, Debug)]
+struct Term {
+    first_revision: u64,
+    count: u32,
+    list: TermList,
+}
+
+#[derive(Clone, Debug)]
+enum TermList {
+    Read(Vec<u32>),
+    At { at: u64, len: u64, last: u32 },
+}
+
+fn read_list(bytes: &[u8], count: u32) -> Option<Vec<u32>> {
+    let mut reader = Reader::new(bytes);
+    let mut ordinals = Vec::with_capacity(bytes.len().min(count as usize));
+    let mut ordinal = 0u32;
+    for _ in 0..count {
+        ordinal = ordinal.checked_add(reader.varint_u32()?)?;
+        ordinals.push(ordinal);
+    }
+    reader.is_at_end().then_some(ordinals)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +115,11 @@ struct Span {
     len: u64,
 }
 
+/// What is read of a record to have its name: most names with their length before them, and the
+/// longest.
+const RECORD_BYTES_LIKELY: u64 = 48;
+const RECORD_BYTES_MAX: u64 = 2 + factum_core::name::NAME_BYTES_MAX as u64;
+
 /// The index of a sealed segment.
 #[derive(Debug)]
 pub(crate) struct IndexFile {
@@ -63,20 +127,26 @@ pub(crate) struct IndexFile {
     spans: Vec<Span>,
     next: u32,
     frames: u32,
+    ids: u32,
 }
 
 impl IndexFile {
     /// Opens the index of the segment with this seed. `None` if it is not that, or of another
     /// version, or its head is damaged: it is made anew then.
-    pub(crate) fn open(file: Box<dyn File>, path: PathBuf, seed: u64) -> Option<Self> {
-        let pages = Paged { file, path, seed };
+    pub(crate) fn open(
+        file: Box<dyn File>,
+        path: PathBuf,
+        seed: u64,
+        cache: &PageCache,
+    ) -> Option<Self> {
+        let pages = Paged::new(file, path, seed, cache);
         let head = pages.read(0..HEAD_BYTES as u64).ok()?;
         let mut reader = Reader::new(&head);
         let (magic, version) = (reader.array::<8>()?, u32::from_le_bytes(reader.array()?));
         let next = u32::from_le_bytes(reader.array()?);
         let seed_there = u64::from_le_bytes(reader.array()?);
         let frames = u32::from_le_bytes(reader.array()?);
-        reader.take(4)?;
+        let ids = u32::from_le_bytes(reader.array()?);
         if magic != *MAGIC || version != VERSION || seed_there != seed {
             return None;
         }
@@ -91,7 +161,7 @@ impl IndexFile {
         if !spans.iter().all(is_inside) {
             return None;
         }
-        Some(Self { pages, spans, next, frames })
+        Some(Self { pages, spans, next, frames, ids })
     }
 
     /// Events in the segment.
@@ -121,62 +191,65 @@ impl IndexFile {
         self.pages.u32s(span.offset + at)
     }
 
-    fn names(&self, kind: TermKind) -> u64 {
-        (self.span_of(Section::NameStarts(kind)).len / 4).saturating_sub(1)
-    }
-
     /// The name with this number.
     pub(crate) fn name(&self, kind: TermKind, number: u32) -> Result<Option<Arc<str>>, Fault> {
-        if u64::from(number) >= self.names(kind) {
+        if u64::from(number) >= self.span_of(Section::ByNumber(kind)).len / 4 {
             return Ok(None);
         }
-        let [start, end] = self.u32s(Section::NameStarts(kind), number.into())?;
-        let len = u64::from(end.saturating_sub(start));
-        let bytes = self.read(Section::Names(kind), start.into(), len)?;
-        let name = String::from_utf8(bytes).map_err(|_| self.pages.damage(0))?;
-        Ok(Some(name.into()))
+        let [at] = self.u32s(Section::ByNumber(kind), number.into())?;
+        let records = self.span_of(Section::Records(kind)).len;
+        let left = records.checked_sub(at.into()).ok_or_else(|| self.pages.damage(0))?;
+        // Mostly the first look is enough.
+        for most in [RECORD_BYTES_LIKELY, RECORD_BYTES_MAX] {
+            let bytes = self.read(Section::Records(kind), at.into(), left.min(most))?;
+            if let Some(name) = Reader::new(&bytes).sized() {
+                let name = std::str::from_utf8(name).map_err(|_| self.pages.damage(0))?;
+                return Ok(Some(name.into()));
+            }
+        }
+        Err(self.pages.damage(0))
     }
 
-    fn number(&self, kind: TermKind, name: &str) -> Result<Option<u32>, Fault> {
-        let slots = self.span_of(Section::NameTable(kind)).len / 4;
-        let slots = usize::try_from(slots).map_err(|_| self.pages.damage(0))?;
-        if slots == 0 {
+    /// What is said of a name.
+    fn term(&self, kind: TermKind, name: &str) -> Result<Option<Term>, Fault> {
+        let buckets = (self.span_of(Section::Buckets(kind)).len / 4).saturating_sub(1);
+        if buckets == 0 {
             return Ok(None);
         }
-        let start = slot_of(name, slots);
-        for slot in (start..slots).chain(0..start) {
-            let [taken] = self.u32s(Section::NameTable(kind), slot as u64)?;
-            let Some(number) = taken.checked_sub(1) else { return Ok(None) };
-            if self.name(kind, number)?.as_deref() == Some(name) {
-                return Ok(Some(number));
+        let bucket = bucket_of(hash32(name.as_bytes()), u32::BITS, buckets);
+        let [start, end] = self.u32s(Section::Buckets(kind), bucket)?;
+        let len = end.checked_sub(start).ok_or_else(|| self.pages.damage(0))?;
+        let bytes = self.read(Section::Records(kind), start.into(), len.into())?;
+        let mut reader = Reader::new(&bytes);
+        while !reader.is_at_end() {
+            let record = Record::read(&mut reader, kind).ok_or_else(|| self.pages.damage(0))?;
+            if record.name == name.as_bytes() {
+                return self.found(&record).map(Some);
             }
         }
         Ok(None)
     }
 
-    /// A term's list, and for a stream the revision of its first event here.
-    fn list(&self, kind: TermKind, number: u32) -> Result<(u64, Vec<u32>), Fault> {
-        let [start, end] = self.u32s(Section::Lists(kind), number.into())?;
-        let len = u64::from(end.saturating_sub(start));
-        let bytes = self.read(Section::Postings, start.into(), len)?;
-        let mut reader = Reader::new(&bytes);
-        let decoded = (|| {
-            let first = if kind == TermKind::Stream { reader.varint()? } else { 0 };
-            let count = reader.varint()?;
-            let mut ordinals = Vec::new();
-            let mut ordinal = 0u32;
-            for _ in 0..count {
-                ordinal = ordinal.checked_add(reader.varint_u32()?)?;
-                ordinals.push(ordinal);
+    fn found(&self, record: &Record<'_>) -> Result<Term, Fault> {
+        let &Record { first_revision, count, .. } = record;
+        let list = match record.list {
+            Place::Outside { at, len, last } => TermList::At { at, len, last },
+            Place::Inside(bytes) => {
+                TermList::Read(read_list(bytes, count).ok_or_else(|| self.pages.damage(0))?)
             }
-            Some((first, ordinals))
-        })();
-        decoded.ok_or_else(|| self.pages.damage(0))
+        };
+        Ok(Term { first_revision, count, list })
     }
 
-    fn stream(&self, stream: &StreamName) -> Result<Option<(u64, Vec<u32>)>, Fault> {
-        let number = self.number(TermKind::Stream, stream.as_str())?;
-        number.map(|number| self.list(TermKind::Stream, number)).transpose()
+    /// A term's ordinals.
+    fn ordinals(&self, term: Term) -> Result<Vec<u32>, Fault> {
+        match term.list {
+            TermList::Read(ordinals) => Ok(ordinals),
+            TermList::At { at, len, .. } => {
+                let bytes = self.read(Section::Postings, at, len)?;
+                read_list(&bytes, term.count).ok_or_else(|| self.pages.damage(0))
+            }
+        }
     }
 
     pub(crate) fn span(
@@ -184,8 +257,15 @@ impl IndexFile {
         stream: &StreamName,
         until: u32,
     ) -> Result<Option<StreamSpan>, Fault> {
-        let list = self.stream(stream)?;
-        Ok(list.and_then(|(first, ordinals)| span_of(&ordinals, first, until)))
+        let Some(term) = self.term(TermKind::Stream, stream.as_str())? else { return Ok(None) };
+        let &Term { first_revision, count, .. } = &term;
+        match term.list {
+            // All of it counts: its end is known.
+            TermList::At { last, .. } if last <= until => {
+                Ok(Some(StreamSpan { first_revision, count, last }))
+            }
+            _ => Ok(span_of(&self.ordinals(term)?, first_revision, until)),
+        }
     }
 
     pub(crate) fn of_stream(
@@ -193,12 +273,15 @@ impl IndexFile {
         stream: &StreamName,
         part: StreamPart,
     ) -> Result<Vec<u32>, Fault> {
-        Ok(self.stream(stream)?.map_or_else(Vec::new, |(_, ordinals)| part.of(&ordinals)))
+        let Some(term) = self.term(TermKind::Stream, stream.as_str())? else {
+            return Ok(Vec::new());
+        };
+        Ok(part.of(&self.ordinals(term)?))
     }
 
     /// Whether an event of this type is here.
     pub(crate) fn has_type(&self, name: &str) -> Result<bool, Fault> {
-        Ok(self.number(TermKind::Type, name)?.is_some())
+        Ok(self.term(TermKind::Type, name)?.is_some())
     }
 
     /// The lists of a query, to be kept while this segment is read.
@@ -209,23 +292,31 @@ impl IndexFile {
                 Wanted::Tag(name) => (TermKind::Tag, name),
                 Wanted::Category(name) => (TermKind::Category, name),
             };
-            let number = self.number(kind, name)?;
-            Ok(number.map(|number| self.list(kind, number)).transpose()?.map(|list| list.1))
+            self.term(kind, name)?.map(|term| self.ordinals(term)).transpose()
         })
     }
 
+    /// Ascending ordinals of the events that may have this key, and perhaps of others.
     pub(crate) fn with_id(&self, key: u64) -> Result<Vec<u32>, Fault> {
-        let half = u32::try_from(key >> 32).expect("half of 64 bits");
-        let count = self.span_of(Section::Ids).len / 8;
-        let mut at = partition(count, |nth| Ok(self.u32s::<1>(Section::Ids, nth * 2)? < [half]))?;
+        let (bits, buckets) = (id_bits(self.ids), id_buckets(self.ids));
+        if buckets == 0 {
+            return Ok(Vec::new());
+        }
+        let key = u32::try_from(key >> (u64::BITS - bits)).expect("32 bits at most");
+        let bucket = bucket_of(key, bits, buckets);
+        let [start, end] = self.u32s(Section::IdBuckets, bucket)?;
+        let len = end.checked_sub(start).ok_or_else(|| self.pages.damage(0))?;
+        let bytes = self.read(Section::Ids, start.into(), len.into())?;
+        let mut reader = Reader::new(&bytes);
+        let mut at = id_floor(bucket, bits, buckets);
         let mut found = Vec::new();
-        while at < count {
-            let [key, ordinal] = self.u32s(Section::Ids, at * 2)?;
-            if key != half {
-                break;
+        while !reader.is_at_end() {
+            let entry = (|| Some((at.checked_add(reader.varint_u32()?)?, reader.varint_u32()?)))();
+            let (this, ordinal) = entry.ok_or_else(|| self.pages.damage(0))?;
+            if this == key {
+                found.push(ordinal);
             }
-            found.push(ordinal);
-            at += 1;
+            at = this;
         }
         Ok(found)
     }
@@ -248,9 +339,14 @@ impl IndexFile {
         let mut frames = Vec::with_capacity(FRAME_BLOCK);
         while !reader.is_at_end() {
             let frame = (|| {
+                let head = reader.varint()?;
+                let apart = match head & 1 {
+                    0 => before.bytes,
+                    _ => reader.varint_u32()?,
+                };
                 Some(FrameRef {
-                    ordinal: before.ordinal.checked_add(reader.varint_u32()?)?,
-                    offset: before.offset.checked_add(reader.varint_u32()?)?,
+                    ordinal: before.ordinal.checked_add(u32::try_from(head >> 1).ok()?)?,
+                    offset: before.offset.checked_add(apart)?,
                     bytes: reader.varint_u32()?,
                 })
             })();

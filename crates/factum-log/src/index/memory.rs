@@ -4,65 +4,23 @@
 
 use super::{
     FrameRef, StreamPart, StreamSpan, id_key,
+    ids::Ids,
+    list::List,
+    names::Names,
     select::{Lists, Wanted, Window},
 };
 use crate::format::names::{NameKind, NewName};
 use factum_core::{EventType, Query, StreamName, Tag, Uuid, name::category_of};
-use std::{borrow::Borrow, collections::HashMap, convert::Infallible, hash::Hash, sync::Arc};
-
-/// More names than this are not lost in one piece of damage: the number itself is wrong.
-const LOST_NAMES_MAX: usize = 1 << 24;
+use std::convert::Infallible;
 
 /// Frames given at once: reading on needs the next ones.
 const FRAMES_NEAR: usize = 64;
-
-/// Names of one kind, numbered in the order of their first use.
-#[derive(Debug)]
-pub(super) struct Names<N> {
-    pub(super) list: Vec<N>,
-    numbers: HashMap<N, u32>,
-}
-
-impl<N> Default for Names<N> {
-    fn default() -> Self {
-        Self { list: Vec::new(), numbers: HashMap::new() }
-    }
-}
-
-impl<N: Clone + Eq + Hash + Borrow<str>> Names<N> {
-    fn number(&self, name: &str) -> Option<u32> {
-        self.numbers.get(name).copied()
-    }
-
-    /// Gives a name the number that the log says; names between are lost.
-    fn intern_at(&mut self, number: u32, name: N, lost: impl Fn() -> N) -> Option<()> {
-        let missing = (number as usize).checked_sub(self.list.len())?;
-        if missing > LOST_NAMES_MAX {
-            return None;
-        }
-        self.list.extend((0..missing).map(|_| lost()));
-        self.list.push(name.clone());
-        self.numbers.insert(name, number);
-        Some(())
-    }
-
-    /// The number of a name, and whether it is new.
-    fn intern(&mut self, name: &N) -> (u32, bool) {
-        if let Some(number) = self.number(name.borrow()) {
-            return (number, false);
-        }
-        let number = u32::try_from(self.list.len()).expect("a segment's names are few");
-        self.list.push(name.clone());
-        self.numbers.insert(name.clone(), number);
-        (number, true)
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct StreamTerm {
     category: u32,
     pub(super) first_revision: u64,
-    pub(super) ordinals: Vec<u32>,
+    pub(super) ordinals: List,
 }
 
 /// What the index keeps of an event.
@@ -78,19 +36,16 @@ pub(crate) struct Indexed<'a> {
 /// The index of the newest segment.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryIndex {
-    pub(super) streams: Names<StreamName>,
-    pub(super) types: Names<EventType>,
-    pub(super) tags: Names<Tag>,
-    pub(super) categories: Names<Arc<str>>,
+    pub(super) streams: Names,
+    pub(super) types: Names,
+    pub(super) tags: Names,
+    pub(super) categories: Names,
     pub(super) of_streams: Vec<StreamTerm>,
-    pub(super) of_types: Vec<Vec<u32>>,
-    pub(super) of_tags: Vec<Vec<u32>>,
-    pub(super) of_categories: Vec<Vec<u32>>,
+    pub(super) of_types: Vec<List>,
+    pub(super) of_tags: Vec<List>,
+    pub(super) of_categories: Vec<List>,
     pub(super) frames: Vec<FrameRef>,
-    /// The latest event of each key of (stream, id).
-    pub(super) ids: HashMap<u64, u32>,
-    /// Earlier events of the same keys: written again, or other events whose hash is the same.
-    pub(super) earlier_ids: HashMap<u64, Vec<u32>>,
+    pub(super) ids: Ids,
     next: u32,
 }
 
@@ -106,61 +61,53 @@ impl MemoryIndex {
     }
 
     pub(crate) fn intern_stream(&mut self, name: &StreamName) -> (u32, bool) {
-        let (number, is_new) = self.streams.intern(name);
+        let (number, is_new) = self.streams.intern(name.as_str());
         if is_new {
-            self.grow_streams();
+            self.grow_lists();
         }
         (number, is_new)
     }
 
     pub(crate) fn intern_type(&mut self, name: &EventType) -> (u32, bool) {
-        let (number, is_new) = self.types.intern(name);
+        let (number, is_new) = self.types.intern(name.as_str());
         if is_new {
-            self.of_types.push(Vec::new());
+            self.grow_lists();
         }
         (number, is_new)
     }
 
     pub(crate) fn intern_tag(&mut self, name: &Tag) -> (u32, bool) {
-        let (number, is_new) = self.tags.intern(name);
+        let (number, is_new) = self.tags.intern(name.as_str());
         if is_new {
-            self.of_tags.push(Vec::new());
+            self.grow_lists();
         }
         (number, is_new)
     }
 
     /// Takes in a name as the log has it. `None` if its number is taken.
     pub(crate) fn learn(&mut self, new: NewName<'_>) -> Option<()> {
-        match new.kind {
-            NameKind::Stream => {
-                let name = StreamName::trusted(new.name.into());
-                self.streams.intern_at(new.number, name, || StreamName::trusted("".into()))?;
-                self.grow_streams();
-            }
-            NameKind::Type => {
-                let name = EventType::trusted(new.name.into());
-                self.types.intern_at(new.number, name, || EventType::trusted("".into()))?;
-                self.of_types.resize_with(self.types.list.len(), Vec::new);
-            }
-            NameKind::Tag => {
-                let name = Tag::trusted(new.name.into());
-                self.tags.intern_at(new.number, name, || Tag::trusted("".into()))?;
-                self.of_tags.resize_with(self.tags.list.len(), Vec::new);
-            }
-        }
+        let names = match new.kind {
+            NameKind::Stream => &mut self.streams,
+            NameKind::Type => &mut self.types,
+            NameKind::Tag => &mut self.tags,
+        };
+        names.intern_at(new.number, new.name)?;
+        self.grow_lists();
         Some(())
     }
 
-    fn grow_streams(&mut self) {
-        while let Some(name) = self.streams.list.get(self.of_streams.len()) {
-            let category: Arc<str> = category_of(name.as_str()).into();
-            let (category, is_new) = self.categories.intern(&category);
-            if is_new {
-                self.of_categories.push(Vec::new());
-            }
-            let ordinals = Vec::new();
+    /// A list for each name.
+    fn grow_lists(&mut self) {
+        for number in self.of_streams.len()..self.streams.len() {
+            let number = u32::try_from(number).expect("a segment's names are few");
+            let name = self.streams.get(number).unwrap_or_default();
+            let (category, _) = self.categories.intern(category_of(name));
+            let ordinals = List::default();
             self.of_streams.push(StreamTerm { category, first_revision: 0, ordinals });
         }
+        self.of_types.resize_with(self.types.len(), List::default);
+        self.of_tags.resize_with(self.tags.len(), List::default);
+        self.of_categories.resize_with(self.categories.len(), List::default);
     }
 
     /// Says where the events from the next ordinal on lie.
@@ -171,20 +118,16 @@ impl MemoryIndex {
     /// Whether all of an event's numbers are of names that are there.
     pub(crate) fn knows(&self, event: Indexed<'_>) -> bool {
         let known = |name: Option<&str>| name.is_some_and(|name| !name.is_empty());
-        known(self.streams.list.get(event.stream as usize).map(StreamName::as_str))
-            && known(self.types.list.get(event.event_type as usize).map(EventType::as_str))
-            && event
-                .tags
-                .iter()
-                .all(|tag| known(self.tags.list.get(*tag as usize).map(Tag::as_str)))
+        known(self.streams.get(event.stream))
+            && known(self.types.get(event.event_type))
+            && event.tags.iter().all(|tag| known(self.tags.get(*tag)))
     }
 
     /// Adds an event after the last one. `None` if one of its numbers is of no name.
     pub(crate) fn push(&mut self, ordinal: u32, event: Indexed<'_>) -> Option<()> {
-        let name = self.streams.list.get(event.stream as usize)?;
-        let key = id_key(name, event.id);
+        let key = id_key(self.streams.get(event.stream)?, event.id);
         let stream = self.of_streams.get_mut(event.stream as usize)?;
-        if stream.ordinals.is_empty() {
+        if stream.ordinals.as_slice().is_empty() {
             stream.first_revision = event.revision;
         }
         stream.ordinals.push(ordinal);
@@ -193,27 +136,25 @@ impl MemoryIndex {
         for tag in event.tags {
             let ordinals = self.of_tags.get_mut(*tag as usize)?;
             // A tag may be given twice.
-            if ordinals.last() != Some(&ordinal) {
+            if ordinals.as_slice().last() != Some(&ordinal) {
                 ordinals.push(ordinal);
             }
         }
-        if let Some(earlier) = self.ids.insert(key, ordinal) {
-            self.earlier_ids.entry(key).or_default().push(earlier);
-        }
+        self.ids.push(key, ordinal);
         self.next = ordinal.checked_add(1)?;
         Some(())
     }
 
     pub(crate) fn stream_name(&self, number: u32) -> Option<StreamName> {
-        self.streams.list.get(number as usize).cloned()
+        self.streams.get(number).map(|name| StreamName::trusted(name.into()))
     }
 
     pub(crate) fn event_type(&self, number: u32) -> Option<EventType> {
-        self.types.list.get(number as usize).cloned()
+        self.types.get(number).map(|name| EventType::trusted(name.into()))
     }
 
     pub(crate) fn tag(&self, number: u32) -> Option<Tag> {
-        self.tags.list.get(number as usize).cloned()
+        self.tags.get(number).map(|name| Tag::trusted(name.into()))
     }
 
     pub(crate) fn frames(&self) -> u32 {
@@ -236,7 +177,7 @@ impl MemoryIndex {
 
     pub(crate) fn span(&self, stream: &StreamName, until: u32) -> Option<StreamSpan> {
         let term = self.stream(stream)?;
-        span_of(&term.ordinals, term.first_revision, until)
+        span_of(term.ordinals.as_slice(), term.first_revision, until)
     }
 
     /// Whether an event of this type is here.
@@ -245,12 +186,11 @@ impl MemoryIndex {
     }
 
     pub(crate) fn of_stream(&self, stream: &StreamName, part: StreamPart) -> Vec<u32> {
-        self.stream(stream).map_or_else(Vec::new, |term| part.of(&term.ordinals))
+        self.stream(stream).map_or_else(Vec::new, |term| part.of(term.ordinals.as_slice()))
     }
 
     pub(crate) fn with_id(&self, key: u64) -> Vec<u32> {
-        let earlier = self.earlier_ids.get(&key).into_iter().flatten();
-        earlier.chain(self.ids.get(&key)).copied().collect()
+        self.ids.with(key)
     }
 
     /// The ordinals in the window that may match the query.
@@ -266,7 +206,7 @@ impl MemoryIndex {
             Wanted::Tag(name) => (self.tags.number(name)?, &self.of_tags),
             Wanted::Category(name) => (self.categories.number(name)?, &self.of_categories),
         };
-        lists.get(number as usize).map(Vec::as_slice)
+        lists.get(number as usize).map(List::as_slice)
     }
 }
 

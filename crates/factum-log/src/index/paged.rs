@@ -3,6 +3,7 @@
 //! A page is 4,096 bytes: 4,092 of content and a CRC32C over the segment's seed, the page's number
 //! and the content. A page that does not fit is damage; the index can be made anew.
 
+use super::pages::{Page, PageCache};
 use crate::{
     disk::File,
     error::{Damage, Fault},
@@ -39,15 +40,24 @@ pub(crate) fn is_whole(page: &[u8], seed: u64, number: u64) -> bool {
     sum == checksum(content, seed, number).to_le_bytes()
 }
 
+/// Longer reads go past the cache: a long list must not drive out what is looked up often.
+const PAGES_CACHED_MAX: u64 = 8;
+
 /// Reads content out of pages.
 #[derive(Debug)]
 pub(super) struct Paged {
-    pub(super) file: Box<dyn File>,
-    pub(super) path: PathBuf,
-    pub(super) seed: u64,
+    file: Box<dyn File>,
+    path: PathBuf,
+    seed: u64,
+    cache: PageCache,
+    opening: u64,
 }
 
 impl Paged {
+    pub(super) fn new(file: Box<dyn File>, path: PathBuf, seed: u64, cache: &PageCache) -> Self {
+        Self { file, path, seed, opening: cache.opening(), cache: cache.clone() }
+    }
+
     /// How much content the file can hold.
     pub(super) fn content_len(&self) -> Option<u64> {
         Some(self.file.len().ok()? / PAGE as u64 * CONTENT as u64)
@@ -56,25 +66,55 @@ impl Paged {
     /// The content in a range, which is in the file.
     pub(super) fn read(&self, range: Range<u64>) -> Result<Vec<u8>, Fault> {
         let page = CONTENT as u64;
-        let (first, end) = (range.start / page, range.end.div_ceil(page).max(range.start / page));
-        let len = usize::try_from(end - first).map_err(|_| self.damage(first))? * PAGE;
-        let mut pages = vec![0; len];
-        let read = self.file.read_at(&mut pages, first * PAGE as u64);
-        read.map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => self.damage(first),
-            _ => Fault::io("read", self.path.clone())(error),
-        })?;
-        let mut content = Vec::with_capacity(len);
-        for (number, page) in (first..).zip(pages.chunks(PAGE)) {
-            if !is_whole(page, self.seed, number) && !is_on(Bug::TrustIndex) {
-                return Err(self.damage(number));
+        let pages = range.start / page..range.end.div_ceil(page).max(range.start / page);
+        let mut content = Vec::new();
+        if pages.end - pages.start <= PAGES_CACHED_MAX {
+            for number in pages.clone() {
+                let page = self.page(number)?;
+                let from = range.start.saturating_sub(number * CONTENT as u64);
+                let upto = (range.end - number * CONTENT as u64).min(CONTENT as u64);
+                let part = usize::try_from(from).ok().zip(usize::try_from(upto).ok());
+                let part = part.and_then(|(from, upto)| page.get(from..upto));
+                content.extend_from_slice(part.ok_or_else(|| self.damage(number))?);
             }
-            content.extend_from_slice(page.get(..CONTENT).unwrap_or_default());
+            return Ok(content);
         }
-        let skip = usize::try_from(range.start - first * page).unwrap_or(usize::MAX);
+        for (number, bytes) in pages.clone().zip(self.fetch(&pages)?.chunks(PAGE)) {
+            self.check(bytes, number)?;
+            content.extend_from_slice(bytes.get(..CONTENT).unwrap_or_default());
+        }
+        let skip = usize::try_from(range.start - pages.start * page).unwrap_or(usize::MAX);
         let take = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let wanted = content.get(skip..skip.saturating_add(take));
-        wanted.map(<[u8]>::to_vec).ok_or_else(|| self.damage(first))
+        wanted.map(<[u8]>::to_vec).ok_or_else(|| self.damage(pages.start))
+    }
+
+    /// A page that was checked.
+    fn page(&self, number: u64) -> Result<Page, Fault> {
+        if let Some(page) = self.cache.get((self.opening, number)) {
+            return Ok(page);
+        }
+        let bytes = self.fetch(&(number..number + 1))?;
+        self.check(&bytes, number)?;
+        let page: Page = bytes.into();
+        self.cache.put((self.opening, number), page.clone());
+        Ok(page)
+    }
+
+    fn fetch(&self, pages: &Range<u64>) -> Result<Vec<u8>, Fault> {
+        let len = usize::try_from(pages.end - pages.start).map_err(|_| self.damage(pages.start))?;
+        let mut bytes = vec![0; len * PAGE];
+        let read = self.file.read_at(&mut bytes, pages.start * PAGE as u64);
+        read.map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => self.damage(pages.start),
+            _ => Fault::io("read", self.path.clone())(error),
+        })?;
+        Ok(bytes)
+    }
+
+    fn check(&self, page: &[u8], number: u64) -> Result<(), Fault> {
+        let is_good = is_whole(page, self.seed, number) || is_on(Bug::TrustIndex);
+        is_good.then_some(()).ok_or_else(|| self.damage(number))
     }
 
     pub(super) fn u32s<const N: usize>(&self, at: u64) -> Result<[u32; N], Fault> {

@@ -153,7 +153,7 @@ pub(super) fn open_index(
 ) -> Option<IndexFile> {
     let path = index_path(dir, header.base);
     let file = options.world.disk.open(&path, Mode::Read).ok()?;
-    IndexFile::open(file, path, header.seed)
+    IndexFile::open(file, path, header.seed, &options.index_pages)
 }
 
 /// A segment's file, opened.

@@ -1,0 +1,135 @@
+//! Names of one kind, numbered in the order of their first use, in few and large pieces of memory:
+//! one text, where each name ends, and a table that finds the number of a name.
+
+use super::hash32;
+
+/// More names than this are not lost in one piece of damage: the number itself is wrong.
+const LOST_NAMES_MAX: usize = 1 << 24;
+/// The fewest slots of a table; always a power of two.
+const SLOTS_MIN: usize = 16;
+
+/// Names and their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    text: String,
+    ends: Vec<u32>,
+    /// Number + 1 of a name, near the place that its hash says; 0 for none. Three quarters full at
+    /// most.
+    slots: Vec<u32>,
+}
+
+impl Names {
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The name with this number.
+    pub(super) fn get(&self, number: u32) -> Option<&str> {
+        let end = *self.ends.get(number as usize)?;
+        let before = number.checked_sub(1).and_then(|before| self.ends.get(before as usize));
+        self.text.get(before.copied().unwrap_or(0) as usize..end as usize)
+    }
+
+    /// All names, in the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        let count = u32::try_from(self.len()).expect(FEW);
+        (0..count).map(|number| self.get(number).expect("below the count"))
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<u32> {
+        let slot = self.slot(name)?;
+        self.slots.get(slot)?.checked_sub(1)
+    }
+
+    /// The slot of a name, or the empty one where it would go; `None` without any slots.
+    fn slot(&self, name: &str) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut slot = hash32(name.as_bytes()) as usize & mask;
+        loop {
+            match self.slots.get(slot)?.checked_sub(1) {
+                Some(number) if self.get(number) != Some(name) => slot = (slot + 1) & mask,
+                _ => return Some(slot),
+            }
+        }
+    }
+
+    /// The number of a name, and whether it is new.
+    pub(super) fn intern(&mut self, name: &str) -> (u32, bool) {
+        match self.number(name) {
+            Some(number) => (number, false),
+            None => (self.push(name), true),
+        }
+    }
+
+    /// Gives a name the number that the log says; names between are lost. `None` if the number is
+    /// taken, or cannot be.
+    pub(super) fn intern_at(&mut self, number: u32, name: &str) -> Option<()> {
+        let missing = (number as usize).checked_sub(self.len())?;
+        if missing > LOST_NAMES_MAX {
+            return None;
+        }
+        let end = u32::try_from(self.text.len()).ok()?;
+        self.ends.extend(std::iter::repeat_n(end, missing));
+        self.push(name);
+        Some(())
+    }
+
+    fn push(&mut self, name: &str) -> u32 {
+        let number = u32::try_from(self.len()).expect(FEW);
+        self.text.push_str(name);
+        self.ends.push(u32::try_from(self.text.len()).expect(FEW));
+        if self.len() * 4 > self.slots.len() * 3 {
+            self.grow();
+        } else {
+            self.enter(number);
+        }
+        number
+    }
+
+    fn grow(&mut self) {
+        let slots = (self.len() * 2).next_power_of_two().max(SLOTS_MIN);
+        self.slots.clear();
+        self.slots.resize(slots, 0);
+        (0..u32::try_from(self.len()).expect(FEW)).for_each(|number| self.enter(number));
+    }
+
+    /// Puts a number into the table; a name that is there twice has the later one.
+    fn enter(&mut self, number: u32) {
+        let name = self.get(number).expect("it was pushed");
+        let slot = self.slot(name).expect("there are slots");
+        *self.slots.get_mut(slot).expect("a slot is in the table") = number + 1;
+    }
+}
+
+const FEW: &str = "a segment is smaller than 4 GiB";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_their_numbers() {
+        let mut names = Names::default();
+        assert_eq!((names.number("a"), names.get(0)), (None, None));
+        for n in 0..1000u32 {
+            assert_eq!(names.intern(&format!("name-{n}")), (n, true));
+            assert_eq!(names.intern(&format!("name-{}", n / 2)), (n / 2, false));
+        }
+        for n in 0..1000u32 {
+            let name = format!("name-{n}");
+            assert_eq!((names.number(&name), names.get(n)), (Some(n), Some(&*name)));
+        }
+        assert_eq!((names.number("name-1000"), names.iter().count()), (None, 1000));
+    }
+
+    #[test]
+    fn lost_names_are_empty() {
+        let mut names = Names::default();
+        assert_eq!(names.intern_at(2, "c"), Some(()));
+        assert_eq!((names.get(0), names.get(2), names.number("c")), (Some(""), Some("c"), Some(2)));
+        assert_eq!(names.intern_at(1, "b"), None);
+        assert_eq!(names.intern_at(u32::MAX, "z"), None);
+        assert_eq!(names.intern_at(3, "c"), Some(()));
+        assert_eq!(names.number("c"), Some(3), "said again, the later number counts");
+    }
+}
