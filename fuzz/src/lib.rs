@@ -83,6 +83,7 @@ pub fn segment(data: &[u8]) {
         floor_ns: i64::MIN,
         features: 0,
         seed: SEED,
+        origin: SEED,
     };
     let mut bytes = header.encode();
     bytes.extend_from_slice(data);

@@ -32,6 +32,7 @@ fn likely(bug: Bug) -> &'static [&'static str] {
         Bug::IgnoreSeed => &["sectors"],
         Bug::ForgetTracking | Bug::ClockGoesBack => &["history"],
         Bug::SkipUnused => &["verify"],
+        Bug::UnsyncedCopy | Bug::ManifestFirst => &["backup"],
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rows of the programme that run here, and what each is: a name, a goal, and a case that a
 //! seed decides wholly.
 
+mod backup;
 mod faults;
 mod flips;
 mod history;
@@ -57,6 +58,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "bit-flips", unit: "bytes", goal: 100_000, share: 24, case: flips::case },
     Row { name: "truncation", unit: "lengths", goal: 50_000, share: 10, case: truncation::case },
     Row { name: "sectors", unit: "sectors", goal: 5_000, share: 4, case: sectors::case },
+    Row { name: "backup", unit: "images", goal: 5_000, share: 10, case: backup::case },
     Row { name: "verify", unit: "bytes", goal: 20_000, share: 8, case: verify::case },
     Row { name: "power-cut", unit: "images", goal: 100_000, share: 40, case: power::case },
 ];

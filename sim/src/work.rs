@@ -64,12 +64,17 @@ impl Stage {
 
     /// Opens the store.
     pub fn open(&self) -> Result<(Writer, Reader), OpenError> {
+        self.open_at(&folder())
+    }
+
+    /// Opens the store in another folder.
+    pub fn open_at(&self, dir: &Path) -> Result<(Writer, Reader), OpenError> {
         let world = self.world();
         // Small, so that short histories fill segments, and more files than are held open.
         let (segment_bytes, heads_max, open_files_max) = (64 << 10, 8, 3);
         let options =
             Options { world, segment_bytes, heads_max, open_files_max, ..Options::default() };
-        factum_log::open(&folder(), options)
+        factum_log::open(dir, options)
     }
 }
 

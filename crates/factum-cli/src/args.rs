@@ -65,6 +65,10 @@ pub(crate) enum Command {
     Export(Export),
     /// Read every byte of a store, and say what is damaged, where, and what is lost by it
     Verify(Verify),
+    /// Copy a store into a folder while it is in use; again, what is new
+    Backup(Backup),
+    /// Make a store from a backup, as it was then or at a moment before
+    Restore(Restore),
     /// Start a store on this machine, for development: no TLS, no users, loopback only
     Dev(Dev),
     /// Start a store for others
@@ -256,6 +260,39 @@ pub(crate) enum ExportFormat {
 /// Verifying.
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Backing up.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// The folder of the backup: empty, not there, or with a backup of the same store
+    pub(crate) dest: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Restoring.
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    /// The folder of the backup
+    pub(crate) backup: PathBuf,
+    /// The new store: file: and a folder that is empty, or is not there
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: String,
+    /// Up to this position, in whole appends; the store gets an id of its own
+    #[arg(long, value_name = "N", conflicts_with = "to_time")]
+    pub(crate) to_position: Option<u64>,
+    /// What was recorded by then; the store gets an id of its own
+    #[arg(long, value_name = "TIME", value_parser = crate::time::moment)]
+    pub(crate) to_time: Option<Timestamp>,
+    /// Give the store an id of its own: what was appended after the backup is lost, and consumers
+    /// have seen it
+    #[arg(long)]
+    pub(crate) new_id: bool,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

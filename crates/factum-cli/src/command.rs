@@ -1,6 +1,7 @@
 //! What each command does, over any store.
 
 mod append;
+mod backup;
 mod export;
 mod follow;
 mod host;
@@ -53,6 +54,8 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         }
         Command::Tail(args) => follow::tail(&open(url, Access::Existing).await?, &args, out).await,
         Command::Verify(args) => verify::verify(url, &args, out).await,
+        Command::Backup(args) => backup::backup(url, args, out).await,
+        Command::Restore(args) => backup::restore(args, out).await,
         Command::Dev(args) => host::dev(args, out).await,
         Command::Serve(args) => host::serve(args, out).await,
         Command::Completions(_) | Command::Man(_) => Ok(()),

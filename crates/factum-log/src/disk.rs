@@ -12,6 +12,7 @@ mod pool;
 pub use os::OsDisk;
 pub(crate) use pool::PooledDisk;
 
+use crate::error::Fault;
 use std::{any::Any, fmt, io, path::Path};
 
 /// A file system.
@@ -80,4 +81,16 @@ pub trait File: Send + Sync + fmt::Debug {
 
     /// Makes the file's bytes and length durable.
     fn sync(&self) -> io::Result<()>;
+}
+
+/// Writes a small file whole: it appears under its name, in place of one of that name, only when it
+/// is durable.
+pub(crate) fn put_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let unfinished = path.with_extension("tmp");
+    let file = disk.open(&unfinished, Mode::Create).map_err(Fault::io("create", &unfinished))?;
+    file.write_at(bytes, 0).map_err(Fault::io("write", &unfinished))?;
+    file.sync().map_err(Fault::io("sync", &unfinished))?;
+    disk.rename(&unfinished, path).map_err(Fault::io("rename", &unfinished))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    disk.sync_dir(dir).map_err(Fault::io("sync", dir))
 }

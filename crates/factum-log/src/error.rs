@@ -76,6 +76,12 @@ pub enum OpenError {
         /// The folder.
         dir: PathBuf,
     },
+    /// A restore into the folder was not finished. Run it again: it begins anew.
+    #[error("a restore into {} was not finished: run it again", dir.display())]
+    Unfinished {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The disk refused something. Nothing was changed that recovery does not understand.
     #[error("cannot {action} {}: {source}", file.display())]
     Io {

@@ -14,13 +14,17 @@
 //! | `recovery` | opening: what is whole, what is torn, what is damaged |
 //! | [`write`](mod@write) | the one writer |
 //! | [`read`](mod@read) | cursors |
+//! | [`backup`](mod@backup) | a copy to go back to, and going back |
+//! | [`copy`] | segments copied as they are, checked on the way |
 //! | [`mod@verify`] | every byte, compared with every other that says the same |
 //! | [`store`] | threads and futures around it |
 //!
 //! Nothing here knows an async runtime. `docs/format.md` says every byte, `docs/guarantees.md` what
 //! is promised and which test proves it.
 
+pub mod backup;
 pub mod clock;
+pub mod copy;
 pub mod disk;
 mod durations;
 pub mod error;

@@ -39,12 +39,16 @@ pub enum Bug {
     ClockGoesBack,
     /// Verifying does not look at bytes that are not in use.
     SkipUnused,
+    /// A copied segment gets its name before it is durable.
+    UnsyncedCopy,
+    /// A backup says what it holds before it holds it.
+    ManifestFirst,
 }
 
 impl Bug {
     /// All of them.
     #[cfg(feature = "planted")]
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::AcknowledgeBeforeSync,
         Self::RetrySync,
         Self::SkipFolderSync,
@@ -61,6 +65,8 @@ impl Bug {
         Self::ForgetTracking,
         Self::ClockGoesBack,
         Self::SkipUnused,
+        Self::UnsyncedCopy,
+        Self::ManifestFirst,
     ];
 }
 

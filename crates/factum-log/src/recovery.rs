@@ -16,7 +16,9 @@ mod window;
 
 pub(crate) use closed::{CLOSED, Closed};
 pub(crate) use create::{NewSegment, Prepared, create_segment};
+pub(crate) use load::sync_above;
 pub(crate) use scan::{Scan, scan_before};
+pub(crate) use window::Window;
 
 use crate::{
     disk::{Disk, Mode, PooledDisk},

@@ -93,6 +93,12 @@ impl LogStore {
         self.inner.reader.read_only()
     }
 
+    /// The store as its threads read it: to verify it, and to copy it.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.inner.reader.clone()
+    }
+
     /// Writes beside the lock at which URL this folder is served, for who finds it locked.
     pub fn advertise(&self, url: &str) -> Result<(), OpenError> {
         let shared = &self.inner.reader.shared;

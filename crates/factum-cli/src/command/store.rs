@@ -17,11 +17,15 @@ pub(crate) enum Access {
 pub(crate) async fn open(url: &str, access: Access) -> Outcome<AnyStore> {
     if access == Access::Existing
         && let Ok(dir) = factum::folder(url)
-        && !dir.exists()
     {
-        return Err(absent(&dir));
+        must_exist(&dir)?;
     }
     factum::open(url).await.map_err(|error| failure(error, url))
+}
+
+/// A mistyped folder is not made.
+pub(super) fn must_exist(dir: &Path) -> Outcome {
+    if dir.exists() { Ok(()) } else { Err(absent(dir)) }
 }
 
 fn absent(dir: &Path) -> Failure {
@@ -87,6 +91,9 @@ pub(super) fn embedded(error: factum::log::OpenError) -> Failure {
                 .help(format_args!("a store must be able to write there: check who owns {file}"))
         }
         OpenError::NoStore { dir } => absent(&dir),
+        OpenError::Unfinished { .. } => {
+            Failure::new(Exit::Store, error).help("run `factum restore` again: it begins anew")
+        }
         other => Failure::new(Exit::Store, other),
     }
 }

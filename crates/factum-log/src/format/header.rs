@@ -29,6 +29,9 @@ pub struct SegmentHeader {
     pub features: u64,
     /// Drawn at random for each segment: frames of another one do not pass for its own.
     pub seed: u64,
+    /// The seed that it was created with: rewriting keeps it, restoring an end of a log does not.
+    /// Two segments of one store and position that differ in it are of different histories.
+    pub origin: u64,
 }
 
 impl SegmentHeader {
@@ -46,6 +49,7 @@ impl SegmentHeader {
         put(&mut bytes, 64, &self.floor_ns.to_le_bytes());
         // 72: key id; 80: namespace id. Zero: not encrypted, the one namespace.
         put(&mut bytes, 88, &self.seed.to_le_bytes());
+        put(&mut bytes, 96, &self.origin.to_le_bytes());
         let sum = checksum(&bytes);
         put(&mut bytes, 12, &sum.to_le_bytes());
         bytes
@@ -74,6 +78,7 @@ impl SegmentHeader {
             features,
             floor_ns: field(bytes, 64).map(i64::from_le_bytes).ok_or_else(damaged)?,
             seed: u64_at(88)?,
+            origin: u64_at(96)?,
         };
         if header.base == 0 || header.number == 0 { Err(damaged()) } else { Ok(header) }
     }
@@ -100,7 +105,7 @@ mod tests {
 
     fn header() -> SegmentHeader {
         let (store, features) = (Uuid::from_u128(7), 0);
-        SegmentHeader { store, number: 2, base: 100, floor_ns: -5, features, seed: 9 }
+        SegmentHeader { store, number: 2, base: 100, floor_ns: -5, features, seed: 9, origin: 8 }
     }
 
     #[test]

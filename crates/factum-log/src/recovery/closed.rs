@@ -6,9 +6,8 @@
 //! segments says nothing.
 
 use crate::{
-    disk::{Disk, Mode},
+    disk::{Disk, Mode, put_whole},
     error::Fault,
-    options::Options,
 };
 use std::path::Path;
 
@@ -47,16 +46,8 @@ impl Closed {
     }
 
     /// Says it, durably. The log itself is durable before.
-    pub(crate) fn write(self, dir: &Path, options: &Options) -> Result<(), Fault> {
-        let disk = &*options.world.disk;
-        let path = dir.join(CLOSED);
-        let unfinished = path.with_extension("tmp");
-        let file =
-            disk.open(&unfinished, Mode::Create).map_err(Fault::io("create", &unfinished))?;
-        file.write_at(&self.encode(), 0).map_err(Fault::io("write", &unfinished))?;
-        file.sync().map_err(Fault::io("sync", &unfinished))?;
-        disk.rename(&unfinished, &path).map_err(Fault::io("rename", &unfinished))?;
-        disk.sync_dir(dir).map_err(Fault::io("sync", dir))
+    pub(crate) fn write(self, dir: &Path, disk: &dyn Disk) -> Result<(), Fault> {
+        put_whole(disk, &dir.join(CLOSED), &self.encode())
     }
 
     /// What was said last, if anything.

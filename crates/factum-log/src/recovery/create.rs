@@ -51,13 +51,15 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     pub(crate) fn new(dir: &Path, options: &Options, new: &NewSegment<'_>) -> Result<Self, Fault> {
+        let seed = options.world.rng.next_u64();
         let header = SegmentHeader {
             store: new.store,
             number: new.number,
             base: new.base,
             floor_ns: new.floor_ns,
             features: 0,
-            seed: options.world.rng.next_u64(),
+            seed,
+            origin: seed,
         };
         let mut bytes = header.encode();
         bytes.extend_from_slice(&carry(&header, new));

@@ -5,7 +5,8 @@ use super::{
     scan::{Scan, scan},
 };
 use crate::{
-    disk::{File, Mode},
+    backup::RESTORING,
+    disk::{Disk, File, Mode},
     error::{Damage, Fault, HeaderError, OpenError},
     format::header::{HEADER_BYTES, SegmentHeader},
     index::{Index, IndexFile, MemoryIndex},
@@ -73,6 +74,9 @@ impl Loaded {
 
 pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
     let names = options.world.disk.list(dir).map_err(Fault::io("list", dir))?;
+    if names.iter().any(|name| name == RESTORING) {
+        return Err(OpenError::Unfinished { dir: dir.to_owned() });
+    }
     let mut bases: Vec<u64> = names.iter().filter_map(|name| base_of(name)).collect();
     bases.sort_unstable();
     let unfinished = names.into_iter().filter(|name| name.ends_with(UNFINISHED)).collect();
@@ -109,16 +113,7 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
 }
 
 fn fresh(dir: &Path, options: &Options, unfinished: Vec<String>) -> Result<Loaded, OpenError> {
-    let disk = &*options.world.disk;
-    // The folder itself must be found again, and each one above it that may be new too.
-    for above in dir.ancestors().skip(1) {
-        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        match disk.sync_dir(above) {
-            // Systems refuse so for a folder of somebody else's: it was there before.
-            Err(error) if is_refusal(error.kind()) => {}
-            synced => synced.map_err(Fault::io("sync", above))?,
-        }
-    }
+    sync_above(dir, &*options.world.disk)?;
     let tracked = HashMap::new();
     let new = NewSegment {
         store: options.world.rng.next_uuid(),
@@ -138,6 +133,19 @@ fn fresh(dir: &Path, options: &Options, unfinished: Vec<String>) -> Result<Loade
         unfinished,
         full: None,
     })
+}
+
+/// Makes durable that a folder is there, and each one above it that may be new too.
+pub(crate) fn sync_above(dir: &Path, disk: &dyn Disk) -> Result<(), Fault> {
+    for above in dir.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match disk.sync_dir(above) {
+            // Systems refuse so for a folder of somebody else's: it was there before.
+            Err(error) if is_refusal(error.kind()) => {}
+            synced => synced.map_err(Fault::io("sync", above))?,
+        }
+    }
+    Ok(())
 }
 
 fn is_refusal(kind: ErrorKind) -> bool {
@@ -220,7 +228,8 @@ impl Found {
         let what = self.header.err().unwrap_or(Damage::Header);
         let store = uuid::Uuid::nil();
         let (base, floor_ns) = (self.base, i64::MIN);
-        let header = SegmentHeader { store, number: 0, base, floor_ns, features: 0, seed: 0 };
+        let (features, seed, origin) = (0, 0, 0);
+        let header = SegmentHeader { store, number: 0, base, floor_ns, features, seed, origin };
         let missing = vec![Missing { ordinals: 0..count, offset: 0, what }];
         let mut index = MemoryIndex::default();
         index.skip_to(count);

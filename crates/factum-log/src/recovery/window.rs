@@ -1,12 +1,15 @@
 //! Reading a segment from front to back without holding all of it.
 
-use crate::{disk::File, error::Fault};
+use crate::{
+    disk::File,
+    error::{Damage, Fault},
+};
 use std::path::Path;
 
 /// Bytes read at once, unless a frame is longer.
 const WINDOW_BYTES: u64 = 1 << 20;
 
-pub(super) struct Window<'a> {
+pub(crate) struct Window<'a> {
     file: &'a dyn File,
     path: &'a Path,
     len: u64,
@@ -15,18 +18,23 @@ pub(super) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new(file: &'a dyn File, path: &'a Path) -> Result<Self, Fault> {
+    pub(crate) fn new(file: &'a dyn File, path: &'a Path) -> Result<Self, Fault> {
         let len = file.len().map_err(Fault::io("read", path))?;
         Ok(Self { file, path, len, start: 0, bytes: Vec::new() })
     }
 
     /// Bytes of the file.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
+    /// Damage in the file.
+    pub(crate) fn fault(&self, offset: u64, what: Damage) -> Fault {
+        Fault::Damaged { file: self.path.to_owned(), offset, what }
+    }
+
     /// The bytes at an offset: as many as asked for, or as there are.
-    pub(super) fn at(&mut self, offset: u64, len: u64) -> Result<&[u8], Fault> {
+    pub(crate) fn at(&mut self, offset: u64, len: u64) -> Result<&[u8], Fault> {
         let end = offset.saturating_add(len).min(self.len);
         let inside = offset >= self.start && end <= self.start + self.bytes.len() as u64;
         if !inside && offset < end {
@@ -46,7 +54,7 @@ impl<'a> Window<'a> {
     }
 
     /// One past the last byte that is not zero, at or after `from`; `from` if all are.
-    pub(super) fn content_end(&mut self, from: u64) -> Result<u64, Fault> {
+    pub(crate) fn content_end(&mut self, from: u64) -> Result<u64, Fault> {
         let mut end = from;
         let mut at = from;
         while at < self.len {

@@ -76,6 +76,12 @@ pub enum Defect {
     /// What was written when the log was closed cannot be read. The next closing writes it again.
     #[error("what closing said of the log's length is damaged: the next closing says it again")]
     Closed,
+    /// The manifest of a backup cannot be read: take another backup, into another folder.
+    #[error("the backup's manifest is damaged: what the backup holds is not known")]
+    Manifest,
+    /// A file of a backup is not what the manifest says: take another backup, into another folder.
+    #[error("the file is not what was backed up, by its length or its checksum")]
+    NotAsBackedUp,
     /// A write that never was: nobody was told of it.
     #[error(
         "a write was not finished here, and nobody was told of it: opening the store clears it"

@@ -7,13 +7,19 @@ use super::{
     segment::{Subject, Walked},
 };
 use crate::{
+    backup::{BACKUP, Manifest, RESTORING, Unreadable, crc_of},
     disk::{Disk, File, Mode},
     error::{Damage, Fault, OpenError},
     options::World,
     recovery::{CLOSED, Closed, HOLDER, LOCK, UNFINISHED, holder},
     segment::{base_of, index_path, indexed_base_of, segment_path},
 };
-use std::{any::Any, collections::BTreeSet, io, path::Path};
+use std::{
+    any::Any,
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Verifies a folder: every byte of it. Not one is changed, so that it may be read-only.
 ///
@@ -39,12 +45,16 @@ pub fn verify(dir: &Path, world: &World, watch: Watch<'_>) -> Result<Report, Ope
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         listed => listed.map_err(Fault::io("list", dir))?,
     };
+    if names.iter().any(|name| name == RESTORING) {
+        return Err(OpenError::Unfinished { dir: dir.to_owned() });
+    }
     let folder = Folder { dir, disk, bases: names.iter().filter_map(|n| base_of(n)).collect() };
     if folder.bases.is_empty() {
         return Err(OpenError::NoStore { dir: dir.to_owned() });
     }
     let mut run = Run::new(folder.bytes(&names), watch);
     folder.segments(&mut run)?;
+    folder.backup(&mut run);
     folder.others(&mut run, &names);
     Ok(run.done())
 }
@@ -144,6 +154,37 @@ impl Folder<'_> {
         }
     }
 
+    /// Of a backup: whether it holds what it says.
+    fn backup(&self, run: &mut Run<'_>) {
+        let mut add = |file: PathBuf, offset: u64, defect: Defect| {
+            run.report.add(Finding {
+                severity: Severity::Damage,
+                file,
+                offset,
+                defect,
+                lost: None,
+            });
+        };
+        let manifest = match Manifest::read(self.dir, self.disk) {
+            Ok(None) => return,
+            Ok(Some(manifest)) => manifest,
+            Err(Unreadable) => return add(self.dir.join(BACKUP), 0, Defect::Manifest),
+        };
+        for entry in &manifest.segments {
+            let path = segment_path(self.dir, entry.base);
+            let Ok(file) = self.disk.open(&path, Mode::Read) else {
+                add(path, 0, Defect::NotAsBackedUp);
+                continue;
+            };
+            let len = file.len().unwrap_or(0);
+            if len < entry.bytes {
+                add(path, len, Defect::NotAsBackedUp);
+            } else if crc_of(&*file, entry.bytes).is_ok_and(|crc| crc != entry.crc) {
+                add(path, 0, Defect::NotAsBackedUp);
+            }
+        }
+    }
+
     /// Files that are no segments.
     fn others(&self, run: &mut Run<'_>, names: &[String]) {
         for name in names {
@@ -158,7 +199,7 @@ impl Folder<'_> {
     }
 
     fn role(&self, name: &str) -> Role {
-        if [LOCK, HOLDER, CLOSED].contains(&name) || base_of(name).is_some() {
+        if [LOCK, HOLDER, CLOSED, BACKUP].contains(&name) || base_of(name).is_some() {
             return Role::Known;
         }
         // An index is of a sealed segment.

@@ -113,7 +113,7 @@ impl Writer {
         let (base, seed) = (self.segment.base(), self.segment.header.seed);
         // Without it the log is as whole; only its being cut short would be harder to see.
         let _ = Closed { base, seed, end: self.tail.offset }
-            .write(&self.shared.dir, &self.shared.options);
+            .write(&self.shared.dir, &*self.shared.options.world.disk);
         Ok(())
     }
 }

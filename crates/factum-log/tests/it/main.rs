@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "a test looks at the folder itself")]
 
+mod backup;
 mod conformance;
 mod crashes;
 mod damage;
