@@ -155,6 +155,11 @@ fn of_stream(truth: &Truth<'_>, stream: Option<&StreamName>, dice: &mut Dice) ->
         stream = StreamName::new("none-1").unwrap();
     }
     let mut visible = truth.of_stream(&stream);
+    if visible.ages {
+        // What is visible of it is a matter of the clock.
+        stream = StreamName::new("none-1").unwrap();
+        visible = truth.of_stream(&stream);
+    }
     let mut read = Read::select(Select::Stream(stream));
     if dice.one_in(4) && !truth.0.is_empty() {
         // What metadata hides is hidden, as of then too.
@@ -259,22 +264,39 @@ pub fn streams(events: &[RecordedEvent]) -> Vec<StreamName> {
     names.into_iter().collect()
 }
 
-/// That positions, revisions and recorded times ascend without a gap.
-pub fn gapless(events: &[RecordedEvent]) -> Result<(), String> {
+/// That positions, revisions and recorded times ascend up to the head, without a gap but where
+/// events may be gone.
+fn gapless(
+    events: &[RecordedEvent],
+    head: u64,
+    may_be_gone: &dyn Fn(u64) -> bool,
+) -> Result<(), String> {
     let mut next = std::collections::HashMap::new();
     let mut before = i64::MIN;
-    for (event, position) in events.iter().zip(1u64..) {
+    let mut position = 1;
+    for event in events {
+        while position < event.position().0 && may_be_gone(position) {
+            position += 1;
+        }
         let revision = next.entry(event.stream().clone()).or_insert(0u64);
-        if event.position().0 != position || event.revision().0 != *revision {
+        let is_next = match may_be_gone(0) {
+            true => event.revision().0 >= *revision,
+            false => event.revision().0 == *revision,
+        };
+        if event.position().0 != position || !is_next {
             return Err(format!("a gap: {event:?} where position {position} should be"));
         }
         if event.recorded_at().0 < before {
             return Err(format!("recorded before the event before it: {event:?}"));
         }
-        *revision += 1;
+        *revision = event.revision().0 + 1;
         before = event.recorded_at().0;
+        position += 1;
     }
-    Ok(())
+    match (position..=head).all(may_be_gone) && position <= head + 1 {
+        true => Ok(()),
+        false => Err(format!("the head is {head}, and {position} is not there")),
+    }
 }
 
 /// Everything, in its order; then `count` other reads of it.
@@ -283,15 +305,22 @@ pub fn coherent(
     dice: &mut Dice,
     count: u64,
 ) -> Result<Vec<RecordedEvent>, String> {
+    scavenged(reader, dice, (count, &|_| false))
+}
+
+/// The same of a store where events may be gone: at these positions. Whether there are any is
+/// asked as position 0.
+pub fn scavenged(
+    reader: &Reader,
+    dice: &mut Dice,
+    (count, may_be_gone): (u64, &dyn Fn(u64) -> bool),
+) -> Result<Vec<RecordedEvent>, String> {
     let events = everything(reader)?;
-    gapless(&events)?;
+    gapless(&events, reader.head().0, may_be_gone)?;
     let truth = Truth(&events);
     ask(reader, &all_backward(&truth))?;
     for _ in 0..count {
         ask(reader, &question(&truth, dice))?;
-    }
-    if reader.head().0 != events.len() as u64 {
-        return Err(format!("the head is {} after {} events", reader.head(), events.len()));
     }
     Ok(events)
 }

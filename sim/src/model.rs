@@ -5,8 +5,10 @@
 //! by itself, and recorded times, are not foretold.
 
 mod judge;
+mod scavenge;
 mod truth;
 
+pub use scavenge::{Fate, scavenged};
 pub use truth::{Truth, Visible};
 
 use factum_core::{
@@ -14,7 +16,7 @@ use factum_core::{
     RecordedEvent, StreamMetadata, StreamName, StreamState, Tag, Timestamp, Uuid,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -105,6 +107,8 @@ pub struct Model {
     /// Tracked positions.
     pub tracked: BTreeMap<String, u64>,
     streams: HashMap<StreamName, Stream>,
+    /// Those of `events` that a scavenge took.
+    gone: BTreeSet<usize>,
     /// Where each (stream, id) stands in `events`.
     ids: HashMap<(StreamName, Uuid), usize>,
 }
@@ -120,14 +124,16 @@ impl Model {
 
     /// Whether these are all of the events.
     pub fn compare(&self, events: &[RecordedEvent]) -> Result<(), String> {
-        for (nth, (expected, found)) in self.events.iter().zip(events).enumerate() {
+        let left = self.events.iter().enumerate().filter(|(nth, _)| !self.gone.contains(nth));
+        for ((nth, expected), found) in left.zip(events) {
             if !expected.is(found) || found.position().0 != nth as u64 + 1 {
                 return Err(format!("position {}: {found:?} instead of {expected:?}", nth + 1));
             }
         }
-        match events.len() == self.events.len() {
+        let count = self.events.len() - self.gone.len();
+        match events.len() == count {
             true => Ok(()),
-            false => Err(format!("{} events instead of {}", events.len(), self.events.len())),
+            false => Err(format!("{} events instead of {count}", events.len())),
         }
     }
 
@@ -135,6 +141,12 @@ impl Model {
     #[must_use]
     pub fn state_of(&self, stream: &StreamName) -> StreamState {
         self.state(stream)
+    }
+
+    /// Whether a stream has an event with this id.
+    #[must_use]
+    pub fn knows(&self, stream: &StreamName, id: Uuid) -> bool {
+        self.ids.contains_key(&(stream.clone(), id))
     }
 
     fn push(&mut self, stream: &StreamName, said: Said) -> u64 {

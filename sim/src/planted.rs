@@ -33,6 +33,9 @@ fn likely(bug: Bug) -> &'static [&'static str] {
         Bug::ForgetTracking | Bug::ClockGoesBack => &["history"],
         Bug::SkipUnused => &["verify"],
         Bug::UnsyncedCopy | Bug::ManifestFirst => &["backup"],
+        Bug::UnsyncedRewrite | Bug::ScavengeLastEvent | Bug::ForgetGrace | Bug::StaleNames => {
+            &["rewrite-crash"]
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod flips;
 mod history;
 mod power;
 mod recovery;
+mod rewrite;
 mod runner;
 mod sectors;
 mod store;
@@ -60,5 +61,6 @@ pub const ROWS: &[Row] = &[
     Row { name: "sectors", unit: "sectors", goal: 5_000, share: 4, case: sectors::case },
     Row { name: "backup", unit: "images", goal: 5_000, share: 10, case: backup::case },
     Row { name: "verify", unit: "bytes", goal: 20_000, share: 8, case: verify::case },
+    Row { name: "rewrite-crash", unit: "images", goal: 20_000, share: 12, case: rewrite::case },
     Row { name: "power-cut", unit: "images", goal: 100_000, share: 40, case: power::case },
 ];

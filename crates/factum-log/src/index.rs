@@ -210,6 +210,13 @@ impl Index {
         either!(self, memory => Ok(memory.nth_frame(nth)), file => file.nth_frame(nth))
     }
 
+    /// The first frame whose events are all after this one.
+    pub(crate) fn frame_after(&self, ordinal: u32) -> Result<Option<FrameRef>, Fault> {
+        let nth = |nth: u64| self.nth_frame(u32::try_from(nth).expect("frames are counted by u32"));
+        let is_before = |place| Ok(nth(place)?.is_some_and(|frame| frame.ordinal <= ordinal));
+        nth(partition(self.frames().into(), is_before)?)
+    }
+
     pub(crate) fn frames(&self) -> u32 {
         either!(self, memory => memory.frames(), file => file.frames())
     }

@@ -17,6 +17,7 @@
 //! | [`backup`](mod@backup) | a copy to go back to, and going back |
 //! | [`copy`] | segments copied as they are, checked on the way |
 //! | [`mod@verify`] | every byte, compared with every other that says the same |
+//! | [`rewrite`] | scavenging: sealed segments without what is gone |
 //! | [`store`] | threads and futures around it |
 //!
 //! Nothing here knows an async runtime. `docs/format.md` says every byte, `docs/guarantees.md` what
@@ -41,6 +42,7 @@ pub mod planted;
 mod planted;
 pub mod read;
 mod recovery;
+pub mod rewrite;
 pub mod rng;
 mod segment;
 mod shared;

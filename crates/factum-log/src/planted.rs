@@ -43,12 +43,20 @@ pub enum Bug {
     UnsyncedCopy,
     /// A backup says what it holds before it holds it.
     ManifestFirst,
+    /// A rewritten segment gets its name before it is durable.
+    UnsyncedRewrite,
+    /// Scavenging takes the last event of a stream.
+    ScavengeLastEvent,
+    /// Scavenging takes what was recorded within the grace.
+    ForgetGrace,
+    /// Names are remembered by a segment's base, so that a rewritten one's are the old ones'.
+    StaleNames,
 }
 
 impl Bug {
     /// All of them.
     #[cfg(feature = "planted")]
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::AcknowledgeBeforeSync,
         Self::RetrySync,
         Self::SkipFolderSync,
@@ -67,6 +75,10 @@ impl Bug {
         Self::SkipUnused,
         Self::UnsyncedCopy,
         Self::ManifestFirst,
+        Self::UnsyncedRewrite,
+        Self::ScavengeLastEvent,
+        Self::ForgetGrace,
+        Self::StaleNames,
     ];
 }
 

@@ -5,7 +5,7 @@ use crate::{
     error::{Damage, Fault},
     format::{
         frame::{self, FrameHeader, FramePlace},
-        header::SegmentHeader,
+        header::{REWRITTEN, SegmentHeader},
     },
     index::{FrameRef, Index},
     planted::{Bug, is_on},
@@ -87,6 +87,11 @@ impl Segment {
     /// seed. What is remembered of a segment is remembered under this.
     pub(crate) fn seed(&self) -> u64 {
         self.header.seed
+    }
+
+    /// Whether it was rewritten, so that at some of its positions there may be no event.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.header.features & REWRITTEN != 0
     }
 
     /// Bytes before this offset may be read.

@@ -44,6 +44,11 @@ pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
     pub(crate) counters: Counters,
+    /// Held by the one that changes sealed segments.
+    pub(crate) maintenance: Mutex<()>,
+    /// Held while a file of a sealed segment, or its index, gets its name: one at a time, so that
+    /// the index of a segment that was replaced meanwhile does not.
+    pub(crate) files: Mutex<()>,
     segments: RwLock<Segments>,
     /// The position of the last durable event: readers see no further.
     watermark: AtomicU64,
@@ -81,6 +86,8 @@ impl Shared {
             dir: opened.dir,
             options: opened.options,
             counters: Counters::default(),
+            maintenance: Mutex::default(),
+            files: Mutex::default(),
             segments: RwLock::new(Arc::new(opened.segments)),
             watermark: AtomicU64::new(opened.head.0),
             tracked: RwLock::new(opened.tracked),
@@ -122,6 +129,41 @@ impl Shared {
         longer.pop_if(|last| last.base() == segment.base());
         longer.push(segment);
         *segments = Arc::new(longer);
+    }
+
+    /// The bases of all segments but the newest.
+    pub(crate) fn sealed_bases(&self) -> Vec<u64> {
+        let segments = self.segments();
+        let sealed = segments.split_last().map_or(&[][..], |(_, sealed)| sealed);
+        sealed.iter().map(|segment| segment.base()).collect()
+    }
+
+    /// The segment with this base, unless it is the newest.
+    pub(crate) fn sealed_segment(&self, base: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments();
+        let (_, sealed) = segments.split_last()?;
+        let at = sealed.binary_search_by_key(&base, |segment| segment.base()).ok()?;
+        sealed.get(at).cloned()
+    }
+
+    /// Whether a segment is in the list still.
+    pub(crate) fn has_segment(&self, segment: &Segment) -> bool {
+        self.segments().iter().any(|one| one.seed() == segment.seed())
+    }
+
+    /// Puts a rewritten segment in the place of the one that it was made of. Reads that have begun
+    /// go on in either.
+    ///
+    /// # Panics
+    /// If that one is not in the list: nothing else takes the place of a sealed segment.
+    pub(crate) fn replace_segment(&self, before: &Segment, segment: Arc<Segment>) {
+        assert_eq!(before.base(), segment.base(), "a segment keeps its place");
+        assert_ne!(before.seed(), segment.seed(), "what is remembered goes by the seed");
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = segments.to_vec();
+        let place = changed.iter_mut().find(|place| place.seed() == before.seed());
+        *place.expect("one maintenance at a time changes sealed segments") = segment;
+        *segments = Arc::new(changed);
     }
 
     /// The position of the last durable event.

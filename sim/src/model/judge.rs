@@ -19,7 +19,7 @@ fn json(metadata: &StreamMetadata) -> Vec<u8> {
     format!("{{{}}}", members.collect::<Vec<_>>().join(",")).into_bytes()
 }
 
-fn system(event_type: &str, data: Vec<u8>) -> Said {
+pub(super) fn system(event_type: &str, data: Vec<u8>) -> Said {
     Said {
         id: None,
         event_type: EventType::trusted(event_type.into()),
@@ -131,7 +131,10 @@ impl Model {
             }
             Check::NoMatch { query, after } => {
                 let after = usize::try_from(after.0).unwrap_or(usize::MAX);
-                let is_match = |(_, event): &(usize, &std::sync::Arc<super::Event>)| {
+                let is_match = |(nth, event): &(usize, &std::sync::Arc<super::Event>)| {
+                    if self.gone.contains(nth) {
+                        return false;
+                    }
                     let tags: Vec<&str> = event.said.tags.iter().map(AsRef::as_ref).collect();
                     selects(query, event.stream.as_str(), event.said.event_type.as_str(), &tags)
                 };

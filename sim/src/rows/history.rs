@@ -24,6 +24,12 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
         let step = author.step();
         done += step.tasks.len() as u64;
         session = session.step(&step).map_err(|find| format!("after {done} tasks: {find}"))?;
+        if dice.one_in(12) {
+            session.stage.clock.step(20_000_000_000);
+            let grace_s = if dice.one_in(2) { 0 } else { dice.below(40) };
+            let scavenged = session.scavenge(grace_s);
+            scavenged.map_err(|find| format!("after {done} tasks: {find}"))?;
+        }
         if dice.one_in(16) {
             session.whole(&mut dice, 2).map_err(|find| format!("after {done} tasks: {find}"))?;
         }

@@ -4,10 +4,15 @@ use super::{Between, Stage, Step, folder, job};
 use crate::{
     check,
     dice::Dice,
-    model::{Model, Task},
+    model::{self, Model, Task, Truth},
 };
 use factum_core::{AppendError, Receipt, RecordedEvent};
-use factum_log::{Reader, Writer, write::Unindexed};
+use factum_log::{
+    Reader, Writer,
+    clock::Clock,
+    rewrite::{ScavengeOptions, ScavengeReport, Stop},
+    write::Unindexed,
+};
 
 /// An open store, and what it must be.
 #[derive(Debug)]
@@ -101,6 +106,20 @@ impl Session {
         (stage, model)
     }
 
+    /// Scavenges all there is, and compares what is left with what must be.
+    pub fn scavenge(&mut self, grace_s: u64) -> Result<ScavengeReport, String> {
+        let before = check::everything(&self.reader)?;
+        let fates = Truth(&before).fates(self.stage.clock.now(), grace_s);
+        let options = ScavengeOptions { grace_s, threshold_percent: 0, ..Default::default() };
+        let maintenance = self.reader.maintenance();
+        let report = maintenance.scavenge(&options, &Stop::default(), &mut |_| {});
+        let report = report.map_err(|error| format!("scavenge: {error}"))?;
+        let after = check::everything(&self.reader)?;
+        model::scavenged(&before, &after, &fates)?;
+        self.model.forget(&after);
+        Ok(report)
+    }
+
     /// Writes the index files that are due.
     pub fn index(&mut self) -> Result<(), String> {
         for segment in std::mem::take(&mut self.unindexed) {
@@ -116,7 +135,8 @@ impl Session {
 
     /// Whether all events and tracked positions are right, in every way of reading.
     pub fn whole(&self, dice: &mut Dice, reads: u64) -> Result<Vec<RecordedEvent>, String> {
-        let events = check::coherent(&self.reader, dice, reads)?;
+        let gone = |position| self.model.is_gone(position);
+        let events = check::scavenged(&self.reader, dice, (reads, &gone))?;
         self.model.compare(&events)?;
         self.tracked()?;
         Ok(events)

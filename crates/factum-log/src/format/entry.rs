@@ -36,20 +36,51 @@ pub(crate) struct Numbers<'a> {
     pub(crate) tags: &'a [u32],
 }
 
+/// What is written of an event besides its names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) revision: u64,
+    pub(crate) content_type: ContentType,
+    pub(crate) occurred_at: Option<Timestamp>,
+    pub(crate) metadata: &'a [u8],
+    pub(crate) data: &'a [u8],
+    /// Events between the one before in the frame and this one that are gone.
+    pub(crate) gap: u32,
+}
+
 /// Appends an event, with its length before it.
 pub(crate) fn put_entry(buffer: &mut Vec<u8>, event: &EventData, of: &Numbers<'_>, revision: u64) {
+    let content = Content {
+        id: event.id,
+        revision,
+        content_type: event.content_type,
+        occurred_at: event.occurred_at,
+        metadata: &event.metadata,
+        data: &event.data,
+        gap: 0,
+    };
+    put_content(buffer, &content, of);
+}
+
+/// Appends what an event is, with its length before it.
+pub(crate) fn put_content(buffer: &mut Vec<u8>, event: &Content<'_>, of: &Numbers<'_>) {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    put(buffer, entry_bytes(event, of, revision) as u64);
+    put(buffer, entry_bytes(event, of) as u64);
     buffer.push(
         flag(event.content_type == ContentType::Binary, BINARY)
             | flag(event.occurred_at.is_some(), OCCURRED)
             | flag(!of.tags.is_empty(), TAGS)
-            | flag(!event.metadata.is_empty(), METADATA),
+            | flag(!event.metadata.is_empty(), METADATA)
+            | flag(event.gap > 0, GAP),
     );
+    if event.gap > 0 {
+        put(buffer, event.gap.into());
+    }
     buffer.extend_from_slice(event.id.as_bytes());
     put(buffer, of.stream.into());
     put(buffer, of.event_type.into());
-    put(buffer, revision);
+    put(buffer, event.revision);
     if let Some(at) = event.occurred_at {
         buffer.extend_from_slice(&at.0.to_le_bytes());
     }
@@ -59,22 +90,23 @@ pub(crate) fn put_entry(buffer: &mut Vec<u8>, event: &EventData, of: &Numbers<'_
     }
     if !event.metadata.is_empty() {
         put(buffer, event.metadata.len() as u64);
-        buffer.extend_from_slice(&event.metadata);
+        buffer.extend_from_slice(event.metadata);
     }
-    buffer.extend_from_slice(&event.data);
+    buffer.extend_from_slice(event.data);
 }
 
 /// Bytes of an event, those of its length apart.
-fn entry_bytes(event: &EventData, of: &Numbers<'_>, revision: u64) -> usize {
+fn entry_bytes(event: &Content<'_>, of: &Numbers<'_>) -> usize {
     let sized = |count: usize, bytes: usize| match count {
         0 => 0,
         _ => len_of(count as u64) + bytes,
     };
     let tags = of.tags.iter().map(|tag| len_of((*tag).into())).sum();
-    let numbers = len_of(of.stream.into()) + len_of(of.event_type.into()) + len_of(revision);
+    let numbers = len_of(of.stream.into()) + len_of(of.event_type.into()) + len_of(event.revision);
     let occurred_at = event.occurred_at.map_or(0, |_| 8);
     let metadata = sized(event.metadata.len(), event.metadata.len());
-    1 + 16 + numbers + occurred_at + sized(of.tags.len(), tags) + metadata + event.data.len()
+    let gap = if event.gap > 0 { len_of(event.gap.into()) } else { 0 };
+    1 + gap + 16 + numbers + occurred_at + sized(of.tags.len(), tags) + metadata + event.data.len()
 }
 
 /// Reads the event at the reader; `ordinal` is the one after the event before it, or the frame's.
@@ -166,10 +198,17 @@ mod tests {
     #[test]
     fn a_gap_moves_the_place() {
         let mut bytes = Vec::new();
-        put_entry(&mut bytes, &event(), &Numbers { stream: 0, event_type: 0, tags: &[] }, 0);
-        bytes[0] += 1;
-        bytes[1] |= GAP;
-        bytes.insert(2, 6);
+        let event = event();
+        let content = Content {
+            id: event.id,
+            revision: 3,
+            content_type: event.content_type,
+            occurred_at: None,
+            metadata: &[],
+            data: &event.data,
+            gap: 6,
+        };
+        put_content(&mut bytes, &content, &Numbers { stream: 0, event_type: 0, tags: &[] });
         assert_eq!(read_entry(&mut Reader::new(&bytes), 4).unwrap().ordinal, 10);
     }
 }

@@ -8,7 +8,9 @@ pub const HEADER_BYTES: usize = 4096;
 /// The version of the format that this release writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
 /// The features of the format that this release understands, of those a reader must understand.
-pub const FEATURES_KNOWN: u64 = 0;
+pub const FEATURES_KNOWN: u64 = REWRITTEN;
+/// The feature of a segment that was rewritten: at some of its positions there may be no event.
+pub const REWRITTEN: u64 = 1;
 
 const MAGIC: &[u8; 8] = b"FACTUMLG";
 /// Bytes that the checksum covers, itself apart.
@@ -104,7 +106,7 @@ mod tests {
     use super::*;
 
     fn header() -> SegmentHeader {
-        let (store, features) = (Uuid::from_u128(7), 0);
+        let (store, features) = (Uuid::from_u128(7), REWRITTEN);
         SegmentHeader { store, number: 2, base: 100, floor_ns: -5, features, seed: 9, origin: 8 }
     }
 

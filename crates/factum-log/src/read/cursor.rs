@@ -137,7 +137,10 @@ impl Cursor {
         ordinal: u32,
     ) -> Result<Pushed, Fault> {
         filling.looked_at += 1;
-        let event = filling.snapshot.event(&mut self.frames, segment, ordinal)?;
+        let snapshot = filling.snapshot;
+        let Some(event) = snapshot.event_or_gap(&mut self.frames, segment, ordinal)? else {
+            return Ok(Pushed::Gap);
+        };
         let recorded_at = Timestamp(event.header.recorded_at_ns);
         let occurred_at = event.entry.occurred_at.unwrap_or(recorded_at);
         if self.plan.occurred_by.is_some_and(|moment| occurred_at > moment) {
@@ -190,4 +193,6 @@ enum Pushed {
     Passed,
     /// It belongs in the next batch.
     NoRoom,
+    /// There is no event any more.
+    Gap,
 }

@@ -83,17 +83,16 @@ impl FrameReader {
         Ok(after.checked_sub(1).and_then(|last| self.near.1.get(last)).copied())
     }
 
-    /// The event with this ordinal, which is in this frame.
+    /// The event with this ordinal, if it is in this frame.
     pub(crate) fn event(
         &mut self,
         segment: &Segment,
         frame: FrameRef,
         ordinal: u32,
         pending: Option<Pending<'_>>,
-    ) -> Result<EventAt<'_>, Fault> {
+    ) -> Result<Option<EventAt<'_>>, Fault> {
         self.load(segment, frame, pending)?;
-        let event = self.place(segment, ordinal).and_then(|place| self.at(place));
-        event.ok_or_else(|| segment.fault(frame.offset.into(), Damage::Contradiction))
+        Ok(self.place(segment, ordinal).and_then(|place| self.at(place)))
     }
 
     /// Where in the frame that was decoded last an event is, if it is there: most are, as events
@@ -107,6 +106,26 @@ impl FrameReader {
             Some(entry) if entry.ordinal == ordinal => Some(guess),
             _ => entries.binary_search_by_key(&ordinal, |entry| entry.ordinal).ok(),
         }
+    }
+
+    /// The event nearest to an ordinal of a sealed segment that has none, on one side of it.
+    pub(crate) fn beside(
+        &mut self,
+        segment: &Segment,
+        ordinal: u32,
+        backward: bool,
+    ) -> Result<Option<u32>, Fault> {
+        if let Some(frame) = self.frame(segment, ordinal)? {
+            self.load(segment, frame, None)?;
+            let after = self.entries.partition_point(|entry| entry.ordinal < ordinal);
+            let nth = if backward { after.checked_sub(1) } else { Some(after) };
+            if let Some(entry) = nth.and_then(|nth| self.entries.get(nth)) {
+                return Ok(Some(entry.ordinal));
+            }
+        }
+        // The first event of a frame is where the frame begins.
+        let next = if backward { None } else { segment.index.frame_after(ordinal)? };
+        Ok(next.map(|frame| frame.ordinal))
     }
 
     /// The event at a place of the frame that was decoded last.

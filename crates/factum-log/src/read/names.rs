@@ -3,6 +3,7 @@
 use crate::{
     error::{Damage, Fault},
     format::entry::Entry,
+    planted::{Bug, is_on},
     segment::Segment,
 };
 use factum_core::{EventType, StreamName, Tag};
@@ -16,6 +17,7 @@ const NAMES_MAX: usize = 16_384;
 pub(super) struct NameCache {
     /// Its seed: a segment that was rewritten numbers its names anew.
     segment: u64,
+    base: u64,
     streams: Known<StreamName>,
     types: Known<EventType>,
     tags: Known<Tag>,
@@ -33,8 +35,10 @@ pub(super) struct NamesOf<'a> {
 impl NameCache {
     /// The names that an event of a segment has by number.
     pub(super) fn of(&mut self, segment: &Segment, entry: &Entry) -> Result<NamesOf<'_>, Fault> {
-        if self.segment != segment.seed() {
-            *self = Self { segment: segment.seed(), ..Self::default() };
+        let is_same = is_on(Bug::StaleNames) && self.base == segment.base();
+        if self.segment != segment.seed() && !is_same {
+            let (seed, base) = (segment.seed(), segment.base());
+            *self = Self { segment: seed, base, ..Self::default() };
         }
         let index = &segment.index;
         self.tags_of_event.clear();

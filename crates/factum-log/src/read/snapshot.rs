@@ -71,6 +71,7 @@ impl<'a> Snapshot<'a> {
         (last >= segment.base()).then(|| segment.ordinal(last))
     }
 
+    /// The event with an ordinal that an index gave: it is there.
     pub(crate) fn event<'f>(
         &self,
         frames: &'f mut FrameReader,
@@ -82,7 +83,24 @@ impl<'a> Snapshot<'a> {
             return frames.at(place).ok_or_else(contradiction);
         }
         let frame = frames.frame(segment, ordinal)?.ok_or_else(contradiction)?;
-        frames.event(segment, frame, ordinal, self.pending)
+        let event = frames.event(segment, frame, ordinal, self.pending)?;
+        event.ok_or_else(|| segment.fault(frame.offset.into(), Damage::Contradiction))
+    }
+
+    /// The event with any ordinal; `None` where a rewritten segment has none.
+    pub(crate) fn event_or_gap<'f>(
+        &self,
+        frames: &'f mut FrameReader,
+        segment: &Segment,
+        ordinal: u32,
+    ) -> Result<Option<EventAt<'f>>, Fault> {
+        if !segment.has_gaps() {
+            return self.event(frames, segment, ordinal).map(Some);
+        }
+        match frames.frame(segment, ordinal)? {
+            Some(frame) => frames.event(segment, frame, ordinal, self.pending),
+            None => Ok(None),
+        }
     }
 
     /// The last event of a stream.
@@ -244,17 +262,27 @@ impl<'a> Snapshot<'a> {
     ) -> Result<Option<u32>, Fault> {
         loop {
             let found = segment.index.select(query, window)?;
-            if is_exact(query) {
+            if is_exact(query) && !segment.has_gaps() {
                 return Ok(found.first().copied());
             }
+            let mut at = window.from;
             for ordinal in &found {
-                let event = self.event(frames, segment, *ordinal)?;
+                if *ordinal < at {
+                    continue;
+                }
+                let Some(event) = self.event_or_gap(frames, segment, *ordinal)? else {
+                    let Some(next) = frames.beside(segment, *ordinal, false)? else {
+                        return Ok(None);
+                    };
+                    at = next;
+                    continue;
+                };
                 if matches(segment, query, event)? {
                     return Ok(Some(*ordinal));
                 }
             }
             match found.last().filter(|_| found.len() == window.max) {
-                Some(last) => window.from = last + 1,
+                Some(last) => window.from = at.max(last + 1),
                 None => return Ok(None),
             }
         }
@@ -280,6 +308,8 @@ impl<'a> Snapshot<'a> {
         for (nth, _) in self.segments.iter().enumerate() {
             match self.recorded_at(nth, 0)? {
                 Some(first) if first <= moment => index = nth,
+                // All of its events are gone.
+                None if self.segments.get(nth).is_some_and(|one| one.index.frames() == 0) => {}
                 _ => break,
             }
         }
@@ -293,6 +323,13 @@ impl<'a> Snapshot<'a> {
         let next = self.segments.get(index + 1).map_or(past, |next| next.base());
         let frame = segment.index.nth_frame(nth)?;
         Ok(frame.map_or(next, |frame| segment.position(frame.ordinal)).min(past))
+    }
+
+    /// The first position that is at most so many seconds old.
+    pub(crate) fn first_as_young_as(&self, age_s: u64, now: Timestamp) -> Result<u64, Fault> {
+        let age_ns = i64::try_from(age_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+        let oldest = now.0.saturating_sub(age_ns);
+        self.first_recorded_after(Timestamp(oldest.saturating_sub(1)))
     }
 
     /// When the nth frame of a segment was recorded; `None` if it does not count.

@@ -43,9 +43,12 @@ impl Reader {
         let is_file = segment.index.as_file().is_some();
         let index = is_file.then(|| disk.open(&index_path, Mode::Read)).transpose();
         let index = index.map_err(Fault::io("open", &index_path))?;
+        // A segment that was rewritten meanwhile has left its name to another's index.
         let copy = match &index {
-            Some(index) => IndexCopy::File(&**index, &index_path),
-            None => IndexCopy::Memory,
+            Some(index) if self.shared.has_segment(segment) => {
+                IndexCopy::File(&**index, &index_path)
+            }
+            _ => IndexCopy::Memory,
         };
         let published = Published { file: &*segment.file, end: segment.end() };
         // Of a sealed segment the zeroes at the end count too.

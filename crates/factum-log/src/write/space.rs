@@ -10,7 +10,7 @@ use crate::{
     shared::{Counters, Shared},
 };
 use factum_core::AppendError;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// The least that is zeroed ahead, in bytes.
 const ZERO_AHEAD_MIN: u64 = 256 * 1024;
@@ -129,6 +129,11 @@ pub struct Unindexed {
 impl Unindexed {
     /// Writes the index file and uses it. Failing loses nothing: the index stays in memory.
     pub fn write(&self) -> Result<(), Fault> {
+        let _files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.shared.has_segment(&self.segment) {
+            // It was rewritten meanwhile, and its index with it.
+            return Ok(());
+        }
         index_segment(&self.shared.dir, &self.shared.options, &self.segment)
     }
 }

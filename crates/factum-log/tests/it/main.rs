@@ -9,6 +9,7 @@ mod damage;
 mod groups;
 mod opening;
 mod reopening;
+mod scavenge;
 mod statistics;
 mod tools;
 mod verify;

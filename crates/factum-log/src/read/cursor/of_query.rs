@@ -29,10 +29,14 @@ impl Cursor {
                 self.pass(segment, window.until);
             }
             for ordinal in found {
-                if let Pushed::NoRoom = self.push(filling, segment, ordinal)? {
-                    return Ok(false);
+                if !self.is_next(segment, ordinal) {
+                    continue;
                 }
-                self.pass(segment, ordinal);
+                match self.push(filling, segment, ordinal)? {
+                    Pushed::NoRoom => return Ok(false),
+                    Pushed::Passed => self.pass(segment, ordinal),
+                    Pushed::Gap => self.pass_gap(segment, (ordinal, window.until))?,
+                }
                 if filling.is_full(self.plan.left) {
                     break;
                 }
@@ -49,6 +53,26 @@ impl Cursor {
         } else {
             Some(at).filter(|at| *at <= until)
         }
+    }
+
+    /// Whether an ordinal is at the place to look at next, or beyond it.
+    fn is_next(&self, segment: &Segment, ordinal: u32) -> bool {
+        let position = segment.position(ordinal);
+        self.plan.at.is_some_and(|at| match self.plan.backward {
+            true => position <= at,
+            false => position >= at,
+        })
+    }
+
+    /// Goes on at the event after a gap, or behind the last ordinal that counts.
+    fn pass_gap(&mut self, segment: &Segment, (gap, until): (u32, u32)) -> Result<(), Fault> {
+        let backward = self.plan.backward;
+        let beside = self.frames.beside(segment, gap, backward)?;
+        match beside.filter(|next| if backward { *next >= until } else { *next <= until }) {
+            Some(next) => self.plan.at = Some(segment.position(next)),
+            None => self.pass(segment, until),
+        }
+        Ok(())
     }
 
     fn pass(&mut self, segment: &Segment, ordinal: u32) {

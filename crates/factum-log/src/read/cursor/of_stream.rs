@@ -7,7 +7,7 @@ use crate::{
     read::snapshot::Snapshot,
     segment::Segment,
 };
-use factum_core::{Revision, StreamName, Timestamp};
+use factum_core::{Revision, StreamName};
 use std::sync::Arc;
 
 /// What of a stream may be seen.
@@ -56,6 +56,7 @@ impl Cursor {
                     self.plan.at = None;
                     return Ok(true);
                 }
+                // A stream's list has no gaps.
                 if !is_old && let Pushed::NoRoom = self.push(filling, &found.segment, ordinal)? {
                     return Ok(false);
                 }
@@ -110,11 +111,7 @@ impl Cursor {
         };
         let first_position = match known.metadata.max_age_s {
             None => 0,
-            Some(age_s) => {
-                let age_ns = i64::try_from(age_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
-                let oldest = self.shared.now().0.saturating_sub(age_ns);
-                whole.first_recorded_after(Timestamp(oldest.saturating_sub(1)))?
-            }
+            Some(age_s) => whole.first_as_young_as(age_s, self.shared.now())?,
         };
         let first = known.metadata.first_visible(Revision(last)).0;
         Ok(Some(Visible { first, last, first_position }))
