@@ -2,6 +2,7 @@
 //!
 //! - `cargo xtask test [GATE…]`: every gate and test, or only those named; see [`gate`].
 //! - `cargo xtask tidy`: the house rules alone; see [`tidy`].
+//! - `cargo xtask bench`: the benchmark of every event store; see [`bench`].
 //! - `cargo xtask proto`: makes the generated code of `factum-proto` anew; see [`proto`].
 //!
 //! Apart from everything else so that whoever works on Factum needs Rust and nothing more. It must
@@ -13,6 +14,7 @@
     reason = "a command of the developers: what it prints is what it is for"
 )]
 
+mod bench;
 mod gate;
 mod proto;
 mod tidy;
@@ -28,6 +30,7 @@ Usage: cargo xtask COMMAND
   test [GATE…]  run every gate and test, or only those named
   test --list   name the gates
   tidy          check the house rules alone
+  bench         compare the speed of event stores; `bench --help` says how
   proto         make the generated code of factum-proto anew
 ";
 
@@ -55,6 +58,7 @@ fn dispatch(arguments: &[String]) -> Result<bool, Box<dyn Error>> {
         }
         ("test", names) => gate::run(&Workspace::load()?, names),
         ("tidy", []) => tidy::report(&Workspace::load()?),
+        ("bench", options) => bench::run(&Workspace::load()?, options),
         ("proto", []) => proto::generate().map(|()| true),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");

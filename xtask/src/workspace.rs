@@ -6,6 +6,7 @@ use std::{
     collections::BTreeSet,
     error::Error,
     ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -105,6 +106,19 @@ pub(crate) fn capture(command: &mut Command) -> Result<String, Box<dyn Error>> {
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
     Err(format!("{command:?}: {}\n{}", output.status, complaint.trim_end()).into())
+}
+
+/// The folder for what outlives a build: tools, virtual environments.
+pub(crate) fn cache() -> Result<PathBuf, Box<dyn Error>> {
+    let variable = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+    let base = variable("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .or_else(|| variable("LOCALAPPDATA").map(PathBuf::from));
+    let base = base.ok_or("no cache folder: set XDG_CACHE_HOME, HOME or LOCALAPPDATA")?;
+    let folder = base.join("factum");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// `path` below `root`, with forward slashes.

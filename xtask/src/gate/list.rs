@@ -45,7 +45,7 @@ fn clippy(runner: &mut Runner) -> Result<(), Stop> {
     tools::component(runner, "clippy", "clippy")?;
     let strict = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     runner.execute(runner.cargo(&strict))?;
-    // `interop/` is left out: it would compile other people's clients a second time.
+    // `bench/` and `interop/` are left out: they would compile other people's stores and clients.
     for folder in runner.present(&["fuzz", "xtask/protogen"]) {
         let strict = ["clippy", "--all-targets", "--", "-D", "warnings"];
         runner.execute(runner.cargo_in(folder, &strict))?;

@@ -22,7 +22,6 @@ mod tools;
 
 use std::{
     error::Error,
-    ffi::OsString,
     fs,
     path::PathBuf,
     process::Command,
@@ -236,21 +235,6 @@ fn section(title: &str, lines: impl Iterator<Item = String>) {
         }
         println!("  {line}");
     }
-}
-
-/// The folder for what outlives a build: tools, virtual environments.
-fn cache() -> Result<PathBuf, Stop> {
-    let variable = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
-    let base = variable("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .or_else(|| variable("LOCALAPPDATA").map(PathBuf::from));
-    let base = base.ok_or_else(|| {
-        Stop::Failed("no cache folder: set XDG_CACHE_HOME, HOME or LOCALAPPDATA".to_owned())
-    })?;
-    let folder = base.join("factum");
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
 }
 
 #[cfg(test)]

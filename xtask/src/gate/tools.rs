@@ -10,8 +10,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{Runner, Stop, cache};
-use crate::workspace;
+use super::{Runner, Stop};
+use crate::workspace::{self, cache};
 
 /// The version that is installed where there is none.
 const CARGO_DENY: &str = "0.20.2";
