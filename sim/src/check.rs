@@ -3,7 +3,7 @@
 use crate::{dice::Dice, model::Truth};
 use factum_core::{
     AsOf, Direction, EventType, Item, Query, Read, ReadError, RecordedEvent, Select, StreamName,
-    StreamState, Tag,
+    StreamState, Subscribe, Tag,
 };
 use factum_log::Reader;
 use std::collections::BTreeSet;
@@ -257,6 +257,29 @@ fn differs(question: &Question, found: &[RecordedEvent]) -> String {
     format!("{:?}: positions {:?} instead of {right:?}{note}", question.read, at(found))
 }
 
+/// Follows from a checkpoint, up to the head: nothing may be missing.
+fn follow(reader: &Reader, truth: &Truth<'_>, dice: &mut Dice) -> Result<(), String> {
+    let about = (!truth.0.is_empty()).then(|| dice.pick(truth.0));
+    let query = query_about(about, dice);
+    let after = (!dice.one_in(3)).then(|| dice.below(truth.0.len() as u64 + 1));
+    let mut right = truth.of_query(&query);
+    right.retain(|event| event.position().0 > after.unwrap_or(0));
+    let subscribe = Subscribe { select: Select::Query(query), after };
+    let mut cursor = reader.subscribe(subscribe.clone()).map_err(|error| error.to_string())?;
+    let mut events = Vec::new();
+    for _ in 0..BATCHES_MAX {
+        let batch = cursor.next_batch().map_err(|error| format!("{subscribe:?}: {error}"))?;
+        events.extend(batch.events);
+        if batch.caught_up {
+            return match events == right {
+                true => Ok(()),
+                false => Err(format!("{subscribe:?}: {} of {} events", events.len(), right.len())),
+            };
+        }
+    }
+    Err(format!("{subscribe:?}: not caught up after {BATCHES_MAX} batches"))
+}
+
 /// The streams of a store, and one that it does not have.
 #[must_use]
 pub fn streams(events: &[RecordedEvent]) -> Vec<StreamName> {
@@ -321,6 +344,7 @@ pub fn scavenged(
     ask(reader, &all_backward(&truth))?;
     for _ in 0..count {
         ask(reader, &question(&truth, dice))?;
+        follow(reader, &truth, dice)?;
     }
     Ok(events)
 }

@@ -8,6 +8,7 @@
 //! | [`model`] | what a store must answer, worked out anew and simply |
 //! | [`work`] | histories: groups of appends and changes, from a seed |
 //! | [`check`](mod@check) | whether a store agrees with itself and with the model |
+//! | [`linear`] | what many clients saw at once, and whether it is as if one came after the other |
 //! | [`rows`] | the rows, and the runner that shares a time budget among them |
 //! | `planted` | with the feature `planted`: which row catches which bug in the engine |
 //!
@@ -18,6 +19,7 @@ pub mod check;
 pub mod clock;
 pub mod dice;
 pub mod disk;
+pub mod linear;
 pub mod model;
 #[cfg(feature = "planted")]
 pub mod planted;

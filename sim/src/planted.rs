@@ -1,7 +1,7 @@
 //! Whether the rows catch what they are for: each bug that can be planted in the engine is planted,
-//! and the rows are run until one finds it.
+//! and the row that is to catch it is run.
 
-use crate::rows::{self, Budget, ROWS, Row};
+use crate::rows::{self, Budget, ROWS};
 use factum_log::planted::{Bug, set};
 use std::time::{Duration, Instant};
 
@@ -16,42 +16,81 @@ pub struct Caught {
     pub took: Duration,
 }
 
-/// Rows, the most likely first; the others come after.
-fn likely(bug: Bug) -> &'static [&'static str] {
+/// The row that catches a bug.
+fn catcher(bug: Bug) -> &'static str {
     match bug {
         Bug::AcknowledgeBeforeSync
         | Bug::SkipFolderSync
         | Bug::SealWithoutSync
+        | Bug::NameBeforeSeal
+        | Bug::NameBeforeSync
+        | Bug::CloseBeforeMark
+        | Bug::ClaimTooMuch
         | Bug::KeepTornTail
-        | Bug::AcceptIncomplete => &["power-cut"],
-        Bug::SkipSyncAtOpen | Bug::UnsyncedIndex => &["recovery-crash"],
-        Bug::RetrySync => &["disk-errors"],
+        | Bug::AcceptIncomplete
+        | Bug::UnsyncedIndex
+        | Bug::ForgetFloor => "power-cut",
+        Bug::PublishBeforeSync
+        | Bug::IgnoreSyncError
+        | Bug::RetrySync
+        | Bug::KeepRefusals
+        | Bug::GoOnAfterSeal
+        | Bug::ReadToIndexEnd => "disk-errors",
+        Bug::SkipSyncAtOpen => "recovery-crash",
         Bug::CutAtFirstBad | Bug::TrustFrames | Bug::TrustIndex | Bug::TrustRecordedTimes => {
-            &["bit-flips"]
+            "bit-flips"
         }
-        Bug::IgnoreSeed => &["sectors"],
-        Bug::ForgetTracking | Bug::ClockGoesBack => &["history"],
-        Bug::SkipUnused => &["verify"],
-        Bug::UnsyncedCopy | Bug::ManifestFirst => &["backup"],
+        Bug::IgnoreSeed => "sectors",
+        Bug::SkipLock
+        | Bug::ForgetTracking
+        | Bug::ClockGoesBack
+        | Bug::HeadBehind
+        | Bug::JudgeDurableOnly
+        | Bug::TrackedOfDurableOnly
+        | Bug::FindInNewestOnly
+        | Bug::TrustHint
+        | Bug::CountInSegment
+        | Bug::StaleMetadata
+        | Bug::ForgetTombstone
+        | Bug::NoMatchInclusive
+        | Bug::ResumeTooLate
+        | Bug::AsOfOneMore
+        | Bug::PassWithoutRoom => "history",
+        Bug::WakeBeforePublish => "threads",
+        Bug::SkipUnused => "verify",
+        Bug::UnsyncedCopy | Bug::ManifestFirst => "backup",
         Bug::UnsyncedRewrite | Bug::ScavengeLastEvent | Bug::ForgetGrace | Bug::StaleNames => {
-            &["rewrite-crash"]
+            "rewrite-crash"
         }
     }
 }
 
-/// Plants a bug, and runs rows of at most so long each until one finds it.
+/// Each bug, the row that catches it, and what the bug is.
+pub fn table() -> impl Iterator<Item = (String, &'static str, &'static str)> {
+    Bug::ALL.iter().map(|bug| (format!("{bug:?}"), catcher(*bug), bug.about()))
+}
+
+/// Plants a bug, and runs the row that is to catch it. Another row that would have caught it does
+/// not count: that each has its own is what is claimed.
 #[must_use]
-pub fn catch(bug: Bug, of_row: Duration, seed: u64) -> Caught {
+pub fn catch(bug: Bug, budget: Budget) -> Caught {
     let start = Instant::now();
+    let row = ROWS.iter().find(|row| row.name == catcher(bug)).expect("the catcher is a row");
     set(Some(bug));
-    let first = |row: &&Row| likely(bug).contains(&row.name);
-    let ordered = ROWS.iter().filter(first).chain(ROWS.iter().filter(|row| !first(row)));
-    let by = ordered.into_iter().find_map(|row| {
-        let budget = Budget { time: of_row, goal: u64::MAX, seed, only: false, threads: 2 };
-        let mut outcome = rows::run(row, budget);
-        let (_, find) = outcome.finds.pop()?;
-        Some((row.name, outcome.done, find))
-    });
+    let mut outcome = rows::run(row, budget);
     set(None);
+    let by = outcome.finds.pop().map(|(_, find)| (row.name, outcome.done, find));
     Caught { bug, by, took: start.elapsed() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bug_has_a_row_that_there_is() {
+        for (bug, row, _) in table() {
+            assert!(ROWS.iter().any(|one| one.name == row), "{bug}: {row}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! seed decides wholly.
 
 mod backup;
+mod duplicates;
 mod faults;
 mod flips;
 mod history;
@@ -10,8 +11,10 @@ mod recovery;
 mod rewrite;
 mod runner;
 mod sectors;
+mod sequences;
 mod store;
 mod survivor;
+mod threads;
 mod truncation;
 mod verify;
 
@@ -26,14 +29,29 @@ pub struct Meter {
     /// Images, histories or runs so far, in this case.
     pub done: u64,
     until: std::time::Instant,
+    /// Time was up before the case's end.
+    cut: bool,
 }
 
 impl Meter {
     /// Whether to stop. A case stops between two things it looks at.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        std::time::Instant::now() >= self.until
+    pub fn is_over(&mut self) -> bool {
+        self.cut |= std::time::Instant::now() >= self.until;
+        self.cut
     }
+}
+
+/// A case: what a seed or a number decides wholly.
+pub type Case = fn(u64, &mut Meter) -> Result<(), Find>;
+
+/// Which cases a row has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cases {
+    /// As many as there are seeds.
+    Drawn,
+    /// So many and no more: a case is given its number, from 0.
+    Numbered(u64),
 }
 
 /// A row.
@@ -45,22 +63,51 @@ pub struct Row {
     pub unit: &'static str,
     /// How many at a change.
     pub goal: u64,
+    /// How many at a release, all runs of the ledger together; 0: all cases, which are numbered.
+    pub release: u64,
     /// Its part of the time, among all parts.
     pub share: u32,
+    /// Which cases there are.
+    pub cases: Cases,
     /// One case.
-    pub case: fn(u64, &mut Meter) -> Result<(), Find>,
+    pub case: Case,
+}
+
+const fn row(name: &'static str, unit: &'static str, case: Case) -> Row {
+    Row { name, unit, goal: 0, release: 0, share: 1, cases: Cases::Drawn, case }
+}
+
+impl Row {
+    const fn size(self, goal: u64, release: u64) -> Self {
+        Self { goal, release, ..self }
+    }
+
+    const fn share(self, share: u32) -> Self {
+        Self { share, ..self }
+    }
+
+    /// Its cases have numbers, and there are so many.
+    const fn numbered(self, cases: u64) -> Self {
+        Self { cases: Cases::Numbered(cases), ..self }
+    }
 }
 
 /// All of them; the last has what time the others leave.
 pub const ROWS: &[Row] = &[
-    Row { name: "recovery-crash", unit: "images", goal: 5_000, share: 8, case: recovery::case },
-    Row { name: "history", unit: "histories", goal: 10_000, share: 24, case: history::case },
-    Row { name: "disk-errors", unit: "runs", goal: 10_000, share: 12, case: faults::case },
-    Row { name: "bit-flips", unit: "bytes", goal: 100_000, share: 24, case: flips::case },
-    Row { name: "truncation", unit: "lengths", goal: 50_000, share: 10, case: truncation::case },
-    Row { name: "sectors", unit: "sectors", goal: 5_000, share: 4, case: sectors::case },
-    Row { name: "backup", unit: "images", goal: 5_000, share: 10, case: backup::case },
-    Row { name: "verify", unit: "bytes", goal: 20_000, share: 8, case: verify::case },
-    Row { name: "rewrite-crash", unit: "images", goal: 20_000, share: 12, case: rewrite::case },
-    Row { name: "power-cut", unit: "images", goal: 100_000, share: 40, case: power::case },
+    row("recovery-crash", "images", recovery::case).size(5_000, 500_000).share(8),
+    row("history", "histories", history::case).size(10_000, 1_000_000).share(24),
+    row("duplicates", "retries", duplicates::case).size(2_000, 200_000).share(4),
+    row("threads", "histories", threads::case).size(300, 20_000).share(10),
+    row("disk-errors", "runs", faults::case).size(10_000, 1_000_000).share(12),
+    row("bit-flips", "bits", flips::case).size(100_000, 1_000_000).numbered(flips::CASES).share(20),
+    row("truncation", "lengths", truncation::case).size(50_000, 1_000_000).share(10),
+    row("sectors", "sectors", sectors::case).size(5_000, 1_000_000).share(4),
+    row("backup", "images", backup::case).size(5_000, 500_000).share(10),
+    row("rewrite-crash", "images", rewrite::case).size(20_000, 1_000_000).share(12),
+    row("verify", "bytes", verify::case).size(20_000, 1_000_000).share(8),
+    row("sequences", "images", sequences::case)
+        .size(100_000, 0)
+        .numbered(sequences::CASES)
+        .share(14),
+    row("power-cut", "images", power::case).size(100_000, 10_000_000).share(40),
 ];

@@ -62,6 +62,22 @@ impl Stage {
         }
     }
 
+    /// The same world after a power cut.
+    #[must_use]
+    pub fn after_power_cut(self, dice: &mut Dice) -> Self {
+        let image = self.disk.with_fs(|fs| fs.cut(dice));
+        Self { disk: SimDisk::new(image), ..self }
+    }
+
+    /// What the store is opened with.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let world = self.world();
+        // Small, so that short histories fill segments, and more files than are held open.
+        let (segment_bytes, heads_max, open_files_max) = (64 << 10, 8, 3);
+        Options { world, segment_bytes, heads_max, open_files_max, ..Options::default() }
+    }
+
     /// Opens the store.
     pub fn open(&self) -> Result<(Writer, Reader), OpenError> {
         self.open_at(&folder())
@@ -69,12 +85,7 @@ impl Stage {
 
     /// Opens the store in another folder.
     pub fn open_at(&self, dir: &Path) -> Result<(Writer, Reader), OpenError> {
-        let world = self.world();
-        // Small, so that short histories fill segments, and more files than are held open.
-        let (segment_bytes, heads_max, open_files_max) = (64 << 10, 8, 3);
-        let options =
-            Options { world, segment_bytes, heads_max, open_files_max, ..Options::default() };
-        factum_log::open(dir, options)
+        factum_log::open(dir, self.options())
     }
 }
 
@@ -126,6 +137,8 @@ pub struct Author {
     ids: u128,
 }
 
+/// An append of so many events is one of very many.
+const MANY: u64 = 100;
 const STREAMS: [&str; 9] = ["a-1", "a-2", "a-3", "b-1", "b-2", "b", "-", "c-1-x", "gone-1"];
 const SOURCES: [&str; 3] = ["orders", "mail", "x"];
 
@@ -143,7 +156,8 @@ impl Author {
         let count = self.sizes.group(&mut self.dice);
         let tasks = (0..count).map(|_| self.task()).collect();
         let clock_ns = match self.dice.below(8) {
-            0 => -5_000_000_000,
+            // Seldom and little enough that it goes on in the long run.
+            0 => -1_000_000_000,
             1 => 0,
             _ => 1_000 + i64::try_from(self.dice.below(1_000_000_000)).expect("small"),
         };
@@ -198,7 +212,11 @@ impl Author {
         let count = bulk.map_or_else(|| self.sizes.events(&mut self.dice), |(count, _)| count);
         for _ in 0..count {
             let stream = if self.dice.one_in(5) { self.stream() } else { stream.clone() };
-            let event = self.event(bulk.map(|(_, bytes)| bytes));
+            let mut event = self.event(bulk.map(|(_, bytes)| bytes));
+            if count >= MANY {
+                // A name of its own, so that the index has several pages.
+                event.tags.push(Tag::new(&format!("of:{}", event.id)).unwrap());
+            }
             append.events.push((stream, event));
         }
         if self.dice.one_in(3) {

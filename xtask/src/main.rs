@@ -17,6 +17,7 @@
 mod bench;
 mod gate;
 mod proto;
+mod prove;
 mod tidy;
 mod workspace;
 

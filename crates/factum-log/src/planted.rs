@@ -4,17 +4,56 @@
 //! `false`, and nothing of this is in the engine.
 #![cfg_attr(not(feature = "planted"), allow(unreachable_pub, reason = "public for its tests only"))]
 
-/// A bug that can be switched on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bug {
+/// Makes the enum, and a list of all of it with what each is, from one list.
+macro_rules! bugs {
+    ($($(#[doc = $what:literal])+ $name:ident,)+) => {
+        /// A bug that can be switched on.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Bug {
+            $($(#[doc = $what])+ $name,)+
+        }
+
+        #[cfg(feature = "planted")]
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// What it does wrong, in a sentence.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($what),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+bugs! {
     /// An append is acknowledged before it is durable.
     AcknowledgeBeforeSync,
+    /// Readers see a group before it is durable.
+    PublishBeforeSync,
+    /// A failed sync passes for one that did not fail.
+    IgnoreSyncError,
     /// A failed sync is tried again, and believed.
     RetrySync,
+    /// A refusal is answered though what it was judged against was never durable.
+    KeepRefusals,
+    /// A segment that was sealed is written on in where the next one could not be named.
+    GoOnAfterSeal,
     /// The names of new files are not made durable.
     SkipFolderSync,
     /// A segment is sealed without a sync.
     SealWithoutSync,
+    /// The next segment gets its name before the last one is sealed.
+    NameBeforeSeal,
+    /// The next segment gets its name before it is durable.
+    NameBeforeSync,
+    /// How far the log reached is said before the log does.
+    CloseBeforeMark,
+    /// A frame says that its own group was durable.
+    ClaimTooMuch,
     /// What opening found is served before it is known to be durable.
     SkipSyncAtOpen,
     /// Everything from the first bad frame on is cut, acknowledged or not.
@@ -33,8 +72,12 @@ pub enum Bug {
     TrustIndex,
     /// Recorded times are searched without checking frames.
     TrustRecordedTimes,
+    /// A folder that is open is opened a second time.
+    SkipLock,
     /// A new segment does not carry the tracked positions.
     ForgetTracking,
+    /// A new segment does not carry the time before which nothing is recorded.
+    ForgetFloor,
     /// Recorded times go back with the clock.
     ClockGoesBack,
     /// Verifying does not look at bytes that are not in use.
@@ -51,54 +94,63 @@ pub enum Bug {
     ForgetGrace,
     /// Names are remembered by a segment's base, so that a rewritten one's are the old ones'.
     StaleNames,
+    /// Readers are told of all but the last event.
+    HeadBehind,
+    /// Who waits for the head is woken before it has moved.
+    WakeBeforePublish,
+    /// A read goes up to what is indexed, durable or not.
+    ReadToIndexEnd,
+    /// An append is not judged against those before it in its group.
+    JudgeDurableOnly,
+    /// Tracked positions are not judged against those before them in their group.
+    TrackedOfDurableOnly,
+    /// A retry is looked for in the newest segment only.
+    FindInNewestOnly,
+    /// Whatever stands where a retry would is taken for it.
+    TrustHint,
+    /// The last revision of a stream counts the newest segment's events only.
+    CountInSegment,
+    /// The writer does not learn of new metadata.
+    StaleMetadata,
+    /// The writer does not learn of tombstones.
+    ForgetTombstone,
+    /// A condition after a position looks at that position too.
+    NoMatchInclusive,
+    /// A subscription from a checkpoint passes over the next event.
+    ResumeTooLate,
+    /// As of a moment, one event more is there.
+    AsOfOneMore,
+    /// An event that a batch has no room for is passed over.
+    PassWithoutRoom,
 }
 
-impl Bug {
-    /// All of them.
-    #[cfg(feature = "planted")]
-    pub const ALL: [Self; 22] = [
-        Self::AcknowledgeBeforeSync,
-        Self::RetrySync,
-        Self::SkipFolderSync,
-        Self::SealWithoutSync,
-        Self::SkipSyncAtOpen,
-        Self::CutAtFirstBad,
-        Self::KeepTornTail,
-        Self::AcceptIncomplete,
-        Self::UnsyncedIndex,
-        Self::IgnoreSeed,
-        Self::TrustFrames,
-        Self::TrustIndex,
-        Self::TrustRecordedTimes,
-        Self::ForgetTracking,
-        Self::ClockGoesBack,
-        Self::SkipUnused,
-        Self::UnsyncedCopy,
-        Self::ManifestFirst,
-        Self::UnsyncedRewrite,
-        Self::ScavengeLastEvent,
-        Self::ForgetGrace,
-        Self::StaleNames,
-    ];
-}
-
+/// Which is on: one more than its place in the list, or 0.
 #[cfg(feature = "planted")]
-static ON: std::sync::Mutex<Option<Bug>> = std::sync::Mutex::new(None);
+static ON: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 /// Switches one bug on, or all off, in the whole process.
 #[cfg(feature = "planted")]
 pub fn set(bug: Option<Bug>) {
-    *ON.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bug;
+    let number = bug.map_or(0, |bug| bug as usize + 1);
+    ON.store(number, std::sync::atomic::Ordering::SeqCst);
 }
 
 /// Whether a bug is on.
 #[cfg(feature = "planted")]
 pub(crate) fn is_on(bug: Bug) -> bool {
-    *ON.lock().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(bug)
+    ON.load(std::sync::atomic::Ordering::Relaxed) == bug as usize + 1
 }
 
 /// Whether a bug is on: never.
 #[cfg(not(feature = "planted"))]
 pub(crate) const fn is_on(_: Bug) -> bool {
     false
+}
+
+/// Yields for a while, as a busy machine makes a thread do: for bugs that depend on who comes
+/// first.
+pub(crate) fn pause() {
+    for _ in 0..1000 {
+        std::thread::yield_now();
+    }
 }

@@ -13,6 +13,7 @@ pub use cursor::Cursor;
 pub(crate) use frames::FrameReader;
 pub(crate) use snapshot::{Pending, Snapshot};
 
+use crate::planted::{Bug, is_on};
 use crate::shared::Shared;
 pub use crate::shared::Waiter;
 use factum_core::{
@@ -59,8 +60,14 @@ impl Reader {
     /// Begins a read. `at_least` is not waited for: [`Waiter::wait_past`] is how.
     pub fn read(&self, read: Read) -> Result<Begun, ReadError> {
         check(&read.select, self.shared.limits())?;
-        let head = self.shared.head();
         let segments = self.shared.segments();
+        let head = if is_on(Bug::ReadToIndexEnd) {
+            let newest = segments.last().expect("there is always a segment");
+            let end = newest.index.with_memory(|index| index.next()).unwrap_or(0);
+            Position(newest.position(end) - 1)
+        } else {
+            self.shared.head()
+        };
         let snapshot = Snapshot { segments: &segments, until: head.0, pending: None };
         let mut frames = FrameReader::default();
         let state = match &read.select {

@@ -1,6 +1,11 @@
 //! What the writer and all readers share: the list of segments, the watermark, who waits for it.
 
-use crate::{durations::Durations, options::Options, segment::Segment};
+use crate::{
+    durations::Durations,
+    options::Options,
+    planted::{Bug, is_on},
+    segment::Segment,
+};
 use factum_core::{Limits, Position, Timestamp};
 use std::{
     any::Any,
@@ -177,9 +182,16 @@ impl Shared {
             let mut all = self.tracked.write().unwrap_or_else(PoisonError::into_inner);
             all.extend(tracked);
         }
-        let before = self.watermark.swap(head.0, Ordering::Release);
+        if is_on(Bug::WakeBeforePublish) {
+            self.wake();
+            crate::planted::pause();
+        }
+        let behind = u64::from(is_on(Bug::HeadBehind));
+        let before = self.watermark.swap(head.0.saturating_sub(behind), Ordering::Release);
         assert!(before <= head.0, "the head never goes back");
-        self.wake();
+        if !is_on(Bug::WakeBeforePublish) {
+            self.wake();
+        }
     }
 
     /// Wakes everybody who waits for the head to move.

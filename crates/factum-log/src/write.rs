@@ -133,7 +133,11 @@ impl Writer {
         let mut view = WriterView {
             snapshot: Snapshot {
                 segments: &segments,
-                until: self.next - 1,
+                until: if is_on(Bug::JudgeDurableOnly) {
+                    self.shared.head().0
+                } else {
+                    self.next - 1
+                },
                 pending: Some(pending),
             },
             shared: &self.shared,

@@ -67,7 +67,17 @@ impl Fs {
     /// The disk after a power cut now.
     #[must_use]
     pub fn cut(&self, dice: &mut Dice) -> Self {
-        let overall = *dice.pick(&FATES);
+        self.cut_to(*dice.pick(&FATES), dice)
+    }
+
+    /// The disk after a power cut that lost all that could be lost, or nothing.
+    #[must_use]
+    pub fn cut_clean(&self, is_kept: bool) -> Self {
+        let overall = if is_kept { Fate::Kept } else { Fate::Lost };
+        self.cut_to(overall, &mut Dice::new(0))
+    }
+
+    fn cut_to(&self, overall: Fate, dice: &mut Dice) -> Self {
         let mut after = Self { next: self.next, ..Self::default() };
         for (path, dir) in &self.dirs {
             after.dirs.insert(path.clone(), cut_dir(dir, overall, dice));

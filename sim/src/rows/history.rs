@@ -7,6 +7,7 @@ use crate::{
     model::Model,
     work::{Author, Session, Sizes, Stage},
 };
+use factum_log::OpenError;
 
 /// Operations of a history, at most.
 const TASKS_MAX: u64 = 200;
@@ -32,6 +33,9 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
         }
         if dice.one_in(16) {
             session.whole(&mut dice, 2).map_err(|find| format!("after {done} tasks: {find}"))?;
+            if !matches!(session.stage.open(), Err(OpenError::Locked { .. })) {
+                return Err("a folder that is open was opened again".into());
+            }
         }
     }
     session.whole(&mut dice, 12).map_err(|find| format!("after all {done} tasks: {find}"))?;

@@ -37,12 +37,17 @@ impl Record {
     pub fn run(seed: u64, sizes: Sizes, groups: u64) -> Result<Self, String> {
         let mut author = Author::new(seed, sizes);
         let steps: Vec<Step> = (0..groups).map(|_| author.step()).collect();
+        Self::of(&steps, seed)
+    }
+
+    /// Runs these steps.
+    pub fn of(steps: &[Step], seed: u64) -> Result<Self, String> {
         let stage = Stage::new(SimDisk::new(Fs::default()), seed);
         stage.disk.record();
         let mut session = Session::open(&stage, Model::default())?;
         let mut spans = Vec::new();
         let (mut tasks, mut models) = (Vec::new(), vec![Model::default()]);
-        for step in &steps {
+        for step in steps {
             let from = stage.disk.recorded();
             stage.clock.step(step.clock_ns);
             session.group(&step.tasks)?;

@@ -25,9 +25,9 @@ impl Sizes {
     /// Now and then an append is of many events: how many, and of how many bytes each. Four frames
     /// of large ones, or so many small ones that an index has several pages.
     pub(super) fn bulk(self, dice: &mut Dice) -> Option<(u64, usize)> {
-        match (self, dice.below(40)) {
-            (Self::Crossing, 0..3) => Some((3 + dice.below(4), 7_000)),
-            (Self::Crossing, 3) => Some((100, 20)),
+        match (self, dice.below(80)) {
+            (Self::Crossing, 0..6) => Some((3 + dice.below(4), 7_000)),
+            (Self::Crossing, 6) => Some((150, 20)),
             _ => None,
         }
     }

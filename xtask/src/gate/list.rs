@@ -3,7 +3,7 @@
 //! To add one, write a function here (or a file beside this one, if it is more than a few lines)
 //! and a row in [`GATES`]. A gate whose subject does not exist yet says so by [`Stop::Skipped`].
 
-use super::{Gate, Runner, Stop, interop, tools};
+use super::{Gate, Runner, Stop, interop, planted, tools};
 use crate::tidy;
 
 /// Every gate.
@@ -16,7 +16,11 @@ pub(super) const GATES: &[Gate] = &[
     Gate { name: "tests", about: "unit and integration tests", run: tests },
     Gate { name: "doctests", about: "the examples in the documentation", run: doctests },
     Gate { name: "sim", about: "crashes and faults, simulated at the size of a change", run: sim },
-    Gate { name: "planted", about: "bugs on purpose, each caught by the simulation", run: planted },
+    Gate {
+        name: "planted",
+        about: "bugs on purpose, each caught by the simulation",
+        run: planted::run,
+    },
     Gate { name: "fuzz", about: "every decoder on its corpus of odd inputs", run: fuzz },
     Gate { name: "interop", about: "published clients against the real binary", run: interop::run },
     Gate { name: "deny", about: "licences, sources and banned packages", run: deny },
@@ -98,22 +102,6 @@ fn sim(runner: &mut Runner) -> Result<(), Stop> {
         run = vec!["test", "--release", "--package", "factum-sim"];
     }
     runner.execute(runner.cargo(&run))
-}
-
-/// Bugs that are caught within a second; `sim-smoke --planted` tries all there are.
-const QUICKLY_CAUGHT: &[&str] =
-    &["AcknowledgeBeforeSync", "SkipFolderSync", "CutAtFirstBad", "SealWithoutSync", "IgnoreSeed"];
-
-/// A simulation that finds no bug where there is one proves nothing.
-fn planted(runner: &mut Runner) -> Result<(), Stop> {
-    let package = ["run", "--release", "--package", "factum-sim", "--features", "planted"];
-    let run = ["--bin", "sim-smoke", "--", "--planted"];
-    for bug in QUICKLY_CAUGHT {
-        let mut command = runner.cargo(&[&package[..], &run[..]].concat());
-        command.env("FACTUM_BUG", bug).env("SIM_SECONDS", "60");
-        runner.execute(command)?;
-    }
-    Ok(())
 }
 
 fn fuzz(runner: &mut Runner) -> Result<(), Stop> {

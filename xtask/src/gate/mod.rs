@@ -16,6 +16,7 @@
 
 mod interop;
 mod list;
+mod planted;
 mod process;
 mod tally;
 mod tools;

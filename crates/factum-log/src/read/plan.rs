@@ -2,6 +2,7 @@
 
 use super::snapshot::Snapshot;
 use crate::error::Fault;
+use crate::planted::{Bug, is_on};
 use factum_core::{
     AsOf, Direction, Position, Query, Read, Select, StreamName, Subscribe, Timestamp,
 };
@@ -39,7 +40,10 @@ impl Plan {
         let backward = read.direction == Direction::Backward;
         let until = match read.as_of {
             AsOf::Position(position) => position.0.min(head.0),
-            AsOf::Recorded(moment) => snapshot.first_recorded_after(moment)? - 1,
+            AsOf::Recorded(moment) => {
+                let one_more = u64::from(is_on(Bug::AsOfOneMore));
+                (snapshot.first_recorded_after(moment)? - 1 + one_more).min(head.0)
+            }
             AsOf::Now | AsOf::Occurred(_) => head.0,
         };
         let scope = Scope::from(read.select);
@@ -61,7 +65,8 @@ impl Plan {
     pub(super) fn of_subscription(subscribe: Subscribe) -> Self {
         let scope = Scope::from(subscribe.select);
         let first = scope.first();
-        let at = subscribe.after.map_or(first, |after| after.saturating_add(1).max(first));
+        let next = 1 + u64::from(is_on(Bug::ResumeTooLate));
+        let at = subscribe.after.map_or(first, |after| after.saturating_add(next).max(first));
         Self {
             scope,
             backward: false,

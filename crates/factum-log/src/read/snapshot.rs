@@ -4,6 +4,7 @@ use super::frames::{EventAt, FrameReader};
 use crate::{
     error::{Damage, Fault},
     index::{FrameRef, StreamPart, partition, select::Window},
+    planted::{Bug, is_on},
     segment::Segment,
 };
 use factum_core::{
@@ -107,7 +108,8 @@ impl<'a> Snapshot<'a> {
     fn last_of(&self, stream: &StreamName) -> Result<Option<InStream<'a>>, Fault> {
         for (segment, until) in self.newest_first() {
             if let Some(span) = segment.index.span(stream, until)? {
-                let revision = span.first_revision + u64::from(span.count) - 1;
+                let earlier = if is_on(Bug::CountInSegment) { 0 } else { span.first_revision };
+                let revision = earlier + u64::from(span.count) - 1;
                 return Ok(Some(InStream { segment, ordinal: span.last, revision }));
             }
         }
@@ -213,12 +215,13 @@ impl<'a> Snapshot<'a> {
     ) -> Result<Option<FoundAt>, Fault> {
         if let Some(hint) = hint
             && let Some(at) = self.at_revision(stream, hint)?
-            && self.event(frames, at.segment, at.ordinal)?.entry.id == id
+            && (is_on(Bug::TrustHint) || self.event(frames, at.segment, at.ordinal)?.entry.id == id)
         {
             let position = factum_core::Position(at.segment.position(at.ordinal));
             return Ok(Some(FoundAt { position, revision: hint }));
         }
-        for (segment, until) in self.newest_first() {
+        let most = if is_on(Bug::FindInNewestOnly) { 1 } else { usize::MAX };
+        for (segment, until) in self.newest_first().take(most) {
             let found = segment.index.with_id(stream, id)?;
             for ordinal in found.into_iter().rev().filter(|ordinal| *ordinal <= until) {
                 let entry = self.event(frames, segment, ordinal)?.entry;

@@ -68,7 +68,9 @@ impl Prepared {
         let file = disk.open(&unfinished, Mode::Create);
         let file = file.map_err(Fault::io("create", &unfinished))?;
         file.write_at(&bytes, 0).map_err(Fault::io("write", &unfinished))?;
-        file.sync().map_err(Fault::io("sync", &unfinished))?;
+        if !is_on(Bug::NameBeforeSync) {
+            file.sync().map_err(Fault::io("sync", &unfinished))?;
+        }
         Ok(Self { header, file, unfinished, dir: dir.to_owned(), end: bytes.len() as u64 })
     }
 

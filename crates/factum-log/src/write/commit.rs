@@ -31,6 +31,9 @@ impl Writer {
         self.group.clear();
         let why = self.shared.read_only().expect("the writer is poisoned");
         for reply in replies {
+            if reply.is_err() && is_on(Bug::KeepRefusals) {
+                continue;
+            }
             *reply = Err(match (&reply, &unknown) {
                 (Ok(_), Some(fault)) => AppendError::Unknown { why: fault.clone().into() },
                 // Not written, or judged against appends that may never have been.
@@ -47,6 +50,9 @@ impl Writer {
         let bytes = self.group.len() as u64;
         let written = segment.file.write_at(&self.group, self.tail.offset);
         written.map_err(Fault::io("write", &segment.path))?;
+        if is_on(Bug::PublishBeforeSync) {
+            self.shared.publish(Position(self.next - 1), Vec::new());
+        }
         self.make_durable()?;
         self.tail.offset += bytes;
         self.tail.closed = false;
@@ -67,6 +73,7 @@ impl Writer {
         let began_ns = self.shared.ticks_ns();
         let synced = match self.segment.file.sync() {
             Err(_) if is_on(Bug::RetrySync) => self.segment.file.sync(),
+            Err(_) if is_on(Bug::IgnoreSyncError) => Ok(()),
             synced => synced,
         };
         self.shared.counters.sync_time.add(self.shared.since_ns(began_ns));
@@ -108,12 +115,19 @@ impl Writer {
         if self.tail.closed || is_fresh || self.shared.read_only().is_some() {
             return Ok(());
         }
+        if is_on(Bug::CloseBeforeMark) {
+            self.say_closed(self.tail.offset + FRAME_HEADER_BYTES as u64);
+        }
         self.mark(Kind::Closed).inspect_err(|fault| self.shared.poison(fault))?;
         self.tail.closed = true;
-        let (base, seed) = (self.segment.base(), self.segment.header.seed);
-        // Without it the log is as whole; only its being cut short would be harder to see.
-        let _ = Closed { base, seed, end: self.tail.offset }
-            .write(&self.shared.dir, &*self.shared.options.world.disk);
+        self.say_closed(self.tail.offset);
         Ok(())
+    }
+
+    fn say_closed(&self, end: u64) {
+        let (base, seed) = (self.segment.base(), self.segment.header.seed);
+        let closed = Closed { base, seed, end };
+        // Without it the log is as whole; only its being cut short would be harder to see.
+        let _ = closed.write(&self.shared.dir, &*self.shared.options.world.disk);
     }
 }

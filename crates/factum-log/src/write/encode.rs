@@ -8,6 +8,7 @@ use crate::{
         names::{NameKind, NewName},
     },
     index::{Indexed, MemoryIndex},
+    planted::{Bug, is_on},
     segment::Segment,
 };
 use factum_core::{
@@ -201,7 +202,8 @@ impl Encoder<'_> {
             len: bytes - narrow(FRAME_HEADER_BYTES),
             ordinal: index.next(),
             recorded_at_ns: self.recorded_at.0,
-            durable: u32::try_from(self.offset).expect("a segment is smaller than 4 GiB"),
+            durable: u32::try_from(if is_on(Bug::ClaimTooMuch) { offset } else { self.offset })
+                .expect("a segment is smaller than 4 GiB"),
             count: u16::try_from(draft.drafted.len()).expect("a full draft is sealed"),
             kind: Kind::Events,
             first: which.first,

@@ -1,5 +1,6 @@
 //! The heads of streams that the writer met lately: bounded, and always what the log says.
 
+use crate::planted::{Bug, is_on};
 use factum_core::{
     StreamMetadata, StreamName,
     judge::{Plan, StreamHead},
@@ -45,9 +46,11 @@ impl Heads {
             let event = &planned.event;
             if let Some(head) = self.known(&planned.stream) {
                 head.last = Some(planned.revision);
-                head.tombstoned = event.event_type.as_str() == system::STREAM_DELETED;
+                head.tombstoned = !is_on(Bug::ForgetTombstone)
+                    && event.event_type.as_str() == system::STREAM_DELETED;
             }
             if let Some(of) = planned.stream.metadata_of()
+                && !is_on(Bug::StaleMetadata)
                 && let Some(head) = self.known(&of)
             {
                 let metadata = StreamMetadata::from_json(&event.data);

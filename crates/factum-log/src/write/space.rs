@@ -65,7 +65,7 @@ impl Writer {
             store: self.segment.header.store,
             number: self.segment.header.number + u64::from(!replaces),
             base: self.next,
-            floor_ns: self.tail.floor_ns,
+            floor_ns: if is_on(Bug::ForgetFloor) { i64::MIN } else { self.tail.floor_ns },
             tracked: &tracked,
         };
         // What takes space comes first: where the disk is full, nothing has changed.
@@ -75,13 +75,19 @@ impl Writer {
             // The log is as it was: the next append tries again.
             false => fault.into(),
         })?;
-        let sealed = if replaces { Ok(()) } else { self.mark(Kind::Sealed) };
+        let is_early = is_on(Bug::NameBeforeSeal);
+        let sealed = if replaces || is_early { Ok(()) } else { self.mark(Kind::Sealed) };
         let finished = sealed.and_then(|()| prepared.finish(&self.shared.options));
         // After the seal there is no way back into this segment.
         let segment = finished.map_err(|fault| {
-            self.shared.poison(&fault);
+            if !is_on(Bug::GoOnAfterSeal) {
+                self.shared.poison(&fault);
+            }
             self.refuse(&fault)
         })?;
+        if is_early && !replaces {
+            self.mark(Kind::Sealed)?;
+        }
         let end = segment.end();
         let segment = Arc::new(segment);
         self.shared.add_segment(segment.clone());

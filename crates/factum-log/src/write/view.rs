@@ -3,6 +3,7 @@
 use super::heads::Heads;
 use crate::{
     error::Fault,
+    planted::{Bug, is_on},
     read::{FrameReader, Snapshot},
     shared::Shared,
 };
@@ -46,11 +47,13 @@ impl View for WriterView<'_> {
     }
 
     fn first_match(&mut self, query: &Query, after: Position) -> Result<Option<Position>, Fault> {
-        Ok(self.snapshot.first_match(self.frames, query, after.0)?.map(Position))
+        let after = after.0.saturating_sub(u64::from(is_on(Bug::NoMatchInclusive)));
+        Ok(self.snapshot.first_match(self.frames, query, after)?.map(Position))
     }
 
     fn tracked(&mut self, source: &str) -> Result<Option<u64>, Fault> {
         let pending = self.tracked.get(source).copied();
+        let pending = pending.filter(|_| !is_on(Bug::TrackedOfDurableOnly));
         Ok(pending.or_else(|| self.shared.tracked(source)))
     }
 

@@ -4,6 +4,7 @@ use super::{Cursor, Filling, ORDINALS_AT_ONCE, Pushed};
 use crate::{
     error::{Damage, Fault},
     index::select::Window,
+    planted::{Bug, is_on},
     segment::Segment,
 };
 use factum_core::Query;
@@ -33,8 +34,8 @@ impl Cursor {
                     continue;
                 }
                 match self.push(filling, segment, ordinal)? {
-                    Pushed::NoRoom => return Ok(false),
-                    Pushed::Passed => self.pass(segment, ordinal),
+                    Pushed::NoRoom if !is_on(Bug::PassWithoutRoom) => return Ok(false),
+                    Pushed::NoRoom | Pushed::Passed => self.pass(segment, ordinal),
                     Pushed::Gap => self.pass_gap(segment, (ordinal, window.until))?,
                 }
                 if filling.is_full(self.plan.left) {
