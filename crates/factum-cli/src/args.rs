@@ -14,7 +14,7 @@ use crate::template::Template;
 use crate::time::TimeFormat;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use factum::{EventType, StreamName, Tag, Timestamp, Uuid};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Where `--at` points if nobody says otherwise.
 pub(crate) const DEFAULT_URL: &str = "factum://127.0.0.1:2113";
@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Meta(Meta),
     /// Show numbers about the store
     Stats(Stats),
+    /// Watch a server: rates, latencies, subscribers and their lag
+    Top(Top),
     /// Import a file of events: CSV, XES, JSON lines or CloudEvents, plain or gzip
     Import(Import),
     /// Write events to standard output, as JSON lines or CloudEvents
@@ -181,6 +183,20 @@ pub(crate) struct Meta {
 #[derive(Args, Debug)]
 pub(crate) struct Stats {
     /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to watch, and how.
+#[derive(Args, Debug)]
+pub(crate) struct Top {
+    /// How often to look, such as 500ms, 1s or 10s
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse::interval)]
+    pub(crate) interval: Duration,
+    /// Look once, print, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// A JSON object for each look, one a line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -361,6 +377,8 @@ mod tests {
             "factum read a --category b",
             "factum read a --from -1",
             "factum read a --as-of yesterday",
+            "factum top --interval 1",
+            "factum top --interval 10ms",
             "factum import x --batch 0",
             "factum import x --delimiter ab",
             "factum import x --stream a{",

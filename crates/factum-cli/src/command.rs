@@ -16,7 +16,9 @@ use crate::{
     console::Out,
     failure::{Exit, Failure, Outcome},
     import,
+    top::top,
 };
+pub(crate) use follow::Stop;
 use std::io::Write;
 pub(crate) use store::{Access, open};
 
@@ -48,6 +50,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         Command::Stats(args) => {
             stream::stats(&open(url, Access::Existing).await?, &args, out).await
         }
+        Command::Top(args) => top(url, &args, out).await,
         Command::Read(args) => read::read(&open(url, Access::Existing).await?, &args, out).await,
         Command::Export(args) => {
             export::export(&open(url, Access::Existing).await?, &args, out).await

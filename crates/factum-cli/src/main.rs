@@ -10,6 +10,7 @@
 //! | [`input`], [`template`], [`time`] | files of events: read, and understood |
 //! | [`import`], [`identity`] | from a file into a store, each event once |
 //! | [`mod@print`], [`console`] | events and errors, for people and for programs |
+//! | [`mod@top`] | a server, watched |
 //! | [`failure`] | exit codes |
 
 mod args;
@@ -23,6 +24,7 @@ mod json;
 mod print;
 mod template;
 mod time;
+mod top;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use jiff::{
     fmt::{strtime::BrokenDownTime, temporal::DateTimeParser},
     tz::TimeZone,
 };
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 /// A text that is no moment. The user has to correct it, or say how to read it.
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
@@ -163,6 +163,21 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
         }
         other => other.to_string(),
     })
+}
+
+/// Now, to tell people how long ago something was.
+#[allow(clippy::disallowed_methods, reason = "the one door of the command to the clock")]
+pub(crate) fn now() -> Timestamp {
+    let nanoseconds = jiff::Timestamp::now().as_nanosecond();
+    Timestamp(i64::try_from(nanoseconds).unwrap_or(i64::MAX))
+}
+
+/// A span of time that is given: `500ms`, `1s`, `2m`.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let span = text.parse::<jiff::SignedDuration>().ok().filter(|_| !is_number);
+    let span = span.and_then(|span| Duration::try_from(span).ok());
+    span.ok_or_else(|| "it is a number with its unit, such as 500ms, 1s or 2m".to_owned())
 }
 
 /// In RFC 3339, in UTC, with the decimals that it has.

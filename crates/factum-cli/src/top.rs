@@ -17,9 +17,9 @@ use crate::{
     args,
     command::{Access, Stop, open},
     console::Out,
-    failure::{Exit, Failure, Outcome},
+    failure::{Failure, Outcome},
 };
-use factum::{AnyStore, EventStore};
+use factum::{AnyStore, EventStore, ReadError};
 use figures::{Figures, Look};
 use std::io::{self, IsTerminal, Write};
 use tokio::time::{Instant, sleep};
@@ -31,7 +31,8 @@ pub(crate) async fn top(url: &str, args: &args::Top, out: &mut Out) -> Outcome {
         return Err(not_a_server(url, scheme));
     }
     let is_plain = args.once || args.json;
-    if !is_plain && !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
+    let is_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
+    if !is_plain && !is_terminal {
         return Err(Failure::usage("top draws on a terminal, and this is none")
             .help("`factum top --once` prints one look, `factum top --json` a line for each"));
     }
@@ -85,11 +86,7 @@ async fn plain(url: &str, store: &AnyStore, args: &args::Top, out: &mut Out) -> 
     }
 }
 
-async fn look(store: &AnyStore) -> Outcome<Look> {
+async fn look(store: &AnyStore) -> Result<Look, ReadError> {
     let statistics = store.statistics().await?;
-    if statistics.get("server_connections").is_none() {
-        let cause = "this server tells nothing of what top shows: it is of an older release";
-        return Err(Failure::new(Exit::Store, cause).help("`factum stats` shows what it tells"));
-    }
     Ok(Look { at: Instant::now(), statistics })
 }

@@ -1,7 +1,7 @@
 //! Arguments that are more than a text: how they are read.
 
 use factum::{AsOf, Expected, Position, Revision};
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// What an append expects of its stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,6 +95,17 @@ impl FromStr for Payload {
             None if text == "-" => Self::Stdin,
             None => Self::Text(text.to_owned()),
         })
+    }
+}
+
+/// How often to look: not so often that looking is what the server does.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_millis(100);
+    const MOST: Duration = Duration::from_hours(1);
+    let interval = crate::time::span(text)?;
+    match (LEAST..=MOST).contains(&interval) {
+        true => Ok(interval),
+        false => Err("it is from 100ms to 1h".to_owned()),
     }
 }
 

@@ -69,14 +69,14 @@ async fn after(store: &AnyStore, select: &Select, from: From) -> Outcome<Option<
 }
 
 /// Ctrl-C, or a polite kill: heard from the moment of [`Stop::listen`] on.
-pub(super) struct Stop {
+pub(crate) struct Stop {
     #[cfg(unix)]
     signals: Option<[tokio::signal::unix::Signal; 2]>,
 }
 
 impl Stop {
     #[cfg(unix)]
-    pub(super) fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
         let [Ok(interrupt), Ok(terminate)] = signals else {
@@ -87,13 +87,13 @@ impl Stop {
     }
 
     #[cfg(not(unix))]
-    pub(super) fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         Self {}
     }
 
     /// Waits until somebody wants the command to end. May be asked again.
     #[cfg(unix)]
-    pub(super) async fn requested(&mut self) {
+    pub(crate) async fn requested(&mut self) {
         match &mut self.signals {
             None => std::future::pending().await,
             Some([interrupt, terminate]) => {
@@ -107,7 +107,7 @@ impl Stop {
 
     /// Waits until somebody wants the command to end. May be asked again.
     #[cfg(not(unix))]
-    pub(super) async fn requested(&mut self) {
+    pub(crate) async fn requested(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }

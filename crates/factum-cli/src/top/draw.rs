@@ -31,6 +31,32 @@ const HEIGHT_OF_HISTORY: u16 = 28;
 
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 
+/// A column of the subscribers.
+struct Column {
+    width: Constraint,
+    is_number: bool,
+    /// How wide the screen is that has room for it.
+    from_width: u16,
+}
+
+impl Column {
+    const fn new(width: Constraint, is_number: bool, from_width: u16) -> Self {
+        Self { width, is_number, from_width }
+    }
+}
+
+/// As [`text::COLUMNS`] has them.
+const COLUMNS: [Column; 8] = [
+    Column::new(Constraint::Length(10), true, 0),
+    Column::new(Constraint::Length(8), true, 0),
+    Column::new(Constraint::Length(8), true, 50),
+    Column::new(Constraint::Length(12), true, 100),
+    Column::new(Constraint::Length(7), true, 90),
+    Column::new(Constraint::Length(9), false, 60),
+    Column::new(Constraint::Length(21), false, 70),
+    Column::new(Constraint::Fill(1), false, 0),
+];
+
 const HELP: &str = "\
 q, Esc   quit                 p   pause, and go on
 s        sort subscribers     ?   this help
@@ -86,8 +112,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
 
 fn header(view: &View) -> Line<'_> {
     let state = match (&view.link, view.is_paused) {
-        (Link::Gone { .. }, _) => Span::from("gone").bold().red(),
+        // Who does not ask does not know.
         (_, true) => Span::from("paused").bold().yellow(),
+        (Link::Gone { .. }, _) => Span::from("gone").bold().red(),
         (Link::Waiting, _) => Span::from("…").dim(),
         (Link::Live, _) => Span::from("live").bold().green(),
     };
@@ -152,25 +179,24 @@ fn sparkline(frame: &mut Frame<'_>, area: Rect, (title, history): (&str, &VecDeq
 }
 
 fn subscribers(frame: &mut Frame<'_>, area: Rect, (view, figures): (&View, &Figures)) {
+    let columns: Vec<_> =
+        COLUMNS.iter().zip(0..).filter(|(column, _)| column.from_width <= area.width).collect();
+    let row = |cells: &[String; 8]| {
+        let cell = |(column, index): &(&Column, usize)| {
+            let line = Line::from(cells.get(*index).cloned().unwrap_or_default());
+            Cell::from(if column.is_number { line.right_aligned() } else { line })
+        };
+        TableRow::new(columns.iter().map(cell).collect::<Vec<_>>())
+    };
     let all = &figures.subscribers;
-    let title = format!(" {} subscribers, by {} ", all.len(), view.sort.name());
     let rows = all.iter().skip(view.scrolled).take(usize::from(area.height)).map(|one| {
         let is_live = one.lag_seconds == Some(0.0);
         let style = if is_live { Style::new() } else { Style::new().fg(Color::Yellow) };
-        let cells = text::follows(one);
-        let numbers =
-            cells.iter().take(5).map(|text| Cell::from(Line::from(text.clone()).right_aligned()));
-        let words = cells.iter().skip(5).map(|text| Cell::from(text.clone()));
-        TableRow::new(numbers.chain(words).collect::<Vec<_>>()).style(style)
+        row(&text::follows(one)).style(style)
     });
-    let widths = [10, 8, 8, 11, 7, 9].map(Constraint::Length);
-    let others = [Constraint::Max(21), Constraint::Fill(1)];
-    let heads = text::COLUMNS.iter().enumerate().map(|(index, name)| {
-        let line = Line::from(*name);
-        Cell::from(if index < 5 { line.right_aligned() } else { line })
-    });
-    let table = Table::new(rows, widths.into_iter().chain(others))
-        .header(TableRow::new(heads.collect::<Vec<_>>()).style(DIM))
+    let title = format!(" subscribers: {}, by {} ", all.len(), view.sort.name());
+    let table = Table::new(rows, columns.iter().map(|(column, _)| column.width))
+        .header(row(&text::COLUMNS.map(str::to_owned)).style(DIM))
         .block(titled(&title));
     frame.render_widget(table, area);
 }
@@ -236,7 +262,7 @@ mod tests {
                 "append        p50 1.0 ms  p99 1.0 ms",
                 "appends/sync  10.0",
                 "events read/s",
-                "1 subscribers, by lag",
+                "subscribers: 1, by lag",
                 "factum.v1 10.0.0.1:5",
                 "everything",
                 "q quit  p pause",
@@ -260,8 +286,7 @@ mod tests {
     fn no_size_makes_it_fail() {
         let mut view = shown();
         view.shows_help = true;
-        for (width, height) in [(1, 1), (0, 0), (38, 13), (37, 13), (300, 13), (76, 200), (75, 28)]
-        {
+        for (width, height) in [(1, 1), (38, 13), (37, 13), (300, 13), (76, 200), (75, 28)] {
             screen(&view, width, height);
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     command::Stop,
     failure::{Exit, Failure, Outcome},
 };
-use factum::AnyStore;
+use factum::{AnyStore, ReadError};
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event},
@@ -91,7 +91,10 @@ async fn watch(terminal: &mut DefaultTerminal, mut view: View, store: AnyStore) 
 async fn ask(store: &AnyStore) -> Result<Look, String> {
     match timeout(ANSWER_TIME_MAX, look(store)).await {
         Err(_) => Err(format!("nothing came within {} s", ANSWER_TIME_MAX.as_secs())),
-        Ok(looked) => looked.map_err(|failure| failure.cause().to_owned()),
+        Ok(looked) => looked.map_err(|error| match error {
+            ReadError::Unavailable { why } => why.to_string(),
+            other => other.to_string(),
+        }),
     }
 }
 

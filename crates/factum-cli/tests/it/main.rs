@@ -17,4 +17,5 @@ mod shell;
 #[cfg(target_os = "linux")]
 mod subscribers;
 mod support;
+mod top;
 mod verify;
