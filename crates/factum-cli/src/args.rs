@@ -12,7 +12,9 @@ pub(crate) use select::Selection;
 use crate::input::Format;
 use crate::template::Template;
 use crate::time::TimeFormat;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource,
+};
 use factum::{EventType, StreamName, Tag, Timestamp, Uuid};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -44,6 +46,21 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// The command line of this process; ends it where that is wrong, or asks for help.
+    pub(crate) fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        // No store is put under load because an environment or a default names it.
+        if let Command::Bench(bench) = &mut cli.command
+            && matches.value_source("at") == Some(ValueSource::CommandLine)
+        {
+            bench.at = Some(cli.at.clone());
+        }
+        cli
+    }
+}
+
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
@@ -61,6 +78,8 @@ pub(crate) enum Command {
     Stats(Stats),
     /// Watch a server: rates, latencies, subscribers and their lag
     Top(Top),
+    /// Measure a disk, or the server that --at names: syncs, appends, reads
+    Bench(Bench),
     /// Import a file of events: CSV, XES, JSON lines or CloudEvents, plain or gzip
     Import(Import),
     /// Write events to standard output, as JSON lines or CloudEvents
@@ -197,6 +216,23 @@ pub(crate) struct Top {
     #[arg(long)]
     pub(crate) once: bool,
     /// A JSON object for each look, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to measure, and for how long.
+#[derive(Args, Debug)]
+pub(crate) struct Bench {
+    /// A folder on the disk to measure; nothing stays there [default: .]
+    pub(crate) dir: Option<PathBuf>,
+    /// What the command line itself says with --at.
+    #[arg(skip)]
+    pub(crate) at: Option<String>,
+    /// About how long, in seconds, in all
+    #[arg(long, value_name = "N", default_value = "24",
+        value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) seconds: u32,
+    /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -359,7 +395,6 @@ pub(crate) struct Man {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn clap_finds_no_contradiction() {
@@ -378,6 +413,7 @@ mod tests {
             "factum read a --from -1",
             "factum read a --as-of yesterday",
             "factum top --interval 1",
+            "factum bench --seconds 0",
             "factum top --interval 10ms",
             "factum import x --batch 0",
             "factum import x --delimiter ab",

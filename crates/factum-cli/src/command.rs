@@ -13,6 +13,7 @@ mod verify;
 
 use crate::{
     args::{Cli, Command},
+    bench::bench,
     console::Out,
     failure::{Exit, Failure, Outcome},
     import,
@@ -51,6 +52,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
             stream::stats(&open(url, Access::Existing).await?, &args, out).await
         }
         Command::Top(args) => top(url, &args, out).await,
+        Command::Bench(args) => bench(&args, out).await,
         Command::Read(args) => read::read(&open(url, Access::Existing).await?, &args, out).await,
         Command::Export(args) => {
             export::export(&open(url, Access::Existing).await?, &args, out).await

@@ -10,10 +10,11 @@
 //! | [`input`], [`template`], [`time`] | files of events: read, and understood |
 //! | [`import`], [`identity`] | from a file into a store, each event once |
 //! | [`mod@print`], [`console`] | events and errors, for people and for programs |
-//! | [`mod@top`] | a server, watched |
+//! | [`mod@top`], [`mod@bench`] | a server, watched; a disk or a server, measured |
 //! | [`failure`] | exit codes |
 
 mod args;
+mod bench;
 mod command;
 mod console;
 mod failure;
@@ -26,11 +27,10 @@ mod template;
 mod time;
 mod top;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match command::run(args::Cli::parse()) {
+    match command::run(args::Cli::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

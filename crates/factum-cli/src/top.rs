@@ -20,6 +20,8 @@ use crate::{
     failure::{Failure, Outcome},
 };
 use factum::{AnyStore, EventStore, ReadError};
+pub(crate) use text::{duration, whole};
+
 use figures::{Figures, Look};
 use std::io::{self, IsTerminal, Write};
 use tokio::time::{Instant, sleep};

@@ -105,7 +105,7 @@ pub(super) fn print(url: &str, figures: &Figures, out: &mut impl Write) -> io::R
 }
 
 /// A whole number with its thousands apart.
-pub(super) fn whole(number: Option<f64>) -> String {
+pub(crate) fn whole(number: Option<f64>) -> String {
     let Some(number) = number else {
         return NONE.to_owned();
     };
@@ -150,7 +150,7 @@ fn spread(spread: Option<Spread>) -> String {
 }
 
 /// How long, in the unit that fits.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let of = |unit: f64, larger: f64| ((seconds / larger).floor(), (seconds % larger) / unit);
     match seconds {
         _ if seconds < 999.5e-6 => format!("{:.0} µs", seconds * 1e6),
