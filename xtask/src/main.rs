@@ -3,6 +3,7 @@
 //! - `cargo xtask test [GATE…]`: every gate and test, or only those named; see [`gate`].
 //! - `cargo xtask tidy`: the house rules alone; see [`tidy`].
 //! - `cargo xtask bench`: the benchmark of every event store; see [`bench`].
+//! - `cargo xtask prove [ROW…]`: the reliability programme, towards a release; see [`prove`].
 //! - `cargo xtask proto`: makes the generated code of `factum-proto` anew; see [`proto`].
 //!
 //! Apart from everything else so that whoever works on Factum needs Rust and nothing more. It must
@@ -32,6 +33,7 @@ Usage: cargo xtask COMMAND
   test --list   name the gates
   tidy          check the house rules alone
   bench         compare the speed of event stores; `bench --help` says how
+  prove [ROW…]  run the reliability programme towards a release; `prove --help` says how
   proto         make the generated code of factum-proto anew
 ";
 
@@ -60,6 +62,7 @@ fn dispatch(arguments: &[String]) -> Result<bool, Box<dyn Error>> {
         ("test", names) => gate::run(&Workspace::load()?, names),
         ("tidy", []) => tidy::report(&Workspace::load()?),
         ("bench", options) => bench::run(&Workspace::load()?, options),
+        ("prove", arguments) => prove::run(&Workspace::load()?, arguments),
         ("proto", []) => proto::generate().map(|()| true),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");

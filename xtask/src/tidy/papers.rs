@@ -3,7 +3,10 @@
 use std::process::Command;
 
 use super::{Rule, Violation, tree::File};
-use crate::workspace::{Workspace, capture};
+use crate::{
+    prove::{self, block::Block},
+    workspace::{Workspace, capture},
+};
 
 static CHANGELOG: Rule = Rule {
     name: "changelog",
@@ -18,6 +21,11 @@ static BANS: Rule = Rule {
     reason: "clippy reads the nearest clippy.toml only: a crate's own repeats all of the root's",
 };
 
+static LEDGER: Rule = Rule {
+    name: "ledger",
+    reason: "what is said of the programme is what was run: `cargo xtask prove --summary`",
+};
+
 const UNRELEASED: &str = "## [Unreleased]";
 
 /// The changelog.
@@ -28,6 +36,16 @@ pub(super) fn check(files: &[File]) -> Vec<Violation> {
     }
     let found = format!("no section `{UNRELEASED}`");
     vec![Violation { path: "CHANGELOG.md".to_owned(), line: 1, rule: &CHANGELOG, found }]
+}
+
+/// The table that is made of the ledger.
+pub(super) fn check_ledger(workspace: &Workspace) -> Vec<Violation> {
+    let found = match prove::stale(workspace) {
+        Ok(false) => return Vec::new(),
+        Ok(true) => "the table of the ledger is not what the ledger says".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    vec![Violation { path: Block::FILE.to_owned(), line: 1, rule: &LEDGER, found }]
 }
 
 /// Every `clippy.toml` of a crate has each line of the root's.

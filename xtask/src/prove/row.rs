@@ -1,0 +1,165 @@
+//! Rows, and the programs that run them.
+
+use std::{error::Error, path::PathBuf, process::Command, time::Duration};
+
+use super::Asked;
+use crate::workspace::{self, Workspace, capture};
+
+/// A row, as its program names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) name: String,
+    /// What it counts.
+    pub(super) unit: String,
+    /// How many are enough for a release; 0: all cases.
+    pub(super) goal: u64,
+    /// How many cases there are; 0: as many as there are seeds.
+    pub(super) cases: u64,
+}
+
+impl Row {
+    /// From a line `row NAME UNIT GOAL CASES`.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix("row ")?.split(' ');
+        let (name, unit) = (words.next()?.to_owned(), words.next()?.to_owned());
+        Some(Self {
+            name,
+            unit,
+            goal: words.next()?.parse().ok()?,
+            cases: words.next()?.parse().ok()?,
+        })
+    }
+
+    pub(super) fn goal_text(&self) -> String {
+        if self.goal == 0 { "all".to_owned() } else { self.goal.to_string() }
+    }
+}
+
+/// What a program tells of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) from: u64,
+    pub(super) upto: u64,
+    pub(super) done: u64,
+    pub(super) finds: u64,
+    pub(super) seconds: u64,
+}
+
+impl Told {
+    /// From a line `ledger row=NAME from=N upto=N done=N unit=UNIT finds=N seconds=N`.
+    fn parse(line: &str, row: &str) -> Option<Self> {
+        let fields = line.strip_prefix("ledger ")?;
+        let field = |name: &str| {
+            let mut pairs = fields.split(' ').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+        };
+        let number = |name| field(name)?.parse().ok();
+        Some(Self {
+            from: number("from").filter(|_| field("row") == Some(row))?,
+            upto: number("upto")?,
+            done: number("done")?,
+            finds: number("finds")?,
+            seconds: number("seconds")?,
+        })
+    }
+}
+
+/// What a run is given.
+pub(super) struct Run<'a> {
+    pub(super) row: &'a Row,
+    pub(super) from: u64,
+    pub(super) time: Duration,
+    pub(super) asked: &'a Asked,
+}
+
+/// A program that runs rows.
+#[derive(Clone, Debug)]
+pub(super) enum Program {
+    /// A binary of this workspace.
+    Package { package: String, bin: String },
+}
+
+/// The programs: packages of the workspace and their binaries. One that is absent has no rows.
+const PROGRAMS: [(&str, &str); 2] = [("factum-sim", "sim-smoke"), ("factum-prove", "prove-real")];
+
+impl Program {
+    pub(super) fn all(workspace: &Workspace) -> Vec<Self> {
+        let is_here = |(package, bin): &&(&str, &str)| {
+            let known = workspace.package(package);
+            known.is_some_and(|known| known.bins.iter().any(|one| one == bin))
+        };
+        let named = |(package, bin): &(&str, &str)| Self::Package {
+            package: (*package).to_owned(),
+            bin: (*bin).to_owned(),
+        };
+        PROGRAMS.iter().filter(is_here).map(named).collect()
+    }
+
+    fn command(&self, workspace: &Workspace) -> Command {
+        let Self::Package { package, bin } = self;
+        let mut command = workspace::cargo();
+        command.current_dir(&workspace.root).env("CARGO_TARGET_DIR", &workspace.target);
+        command.args(["run", "--quiet", "--release", "--package", package, "--bin", bin, "--"]);
+        command
+    }
+
+    pub(super) fn rows(&self, workspace: &Workspace) -> Result<Vec<Row>, Box<dyn Error>> {
+        let named = capture(self.command(workspace).arg("--rows"))?;
+        Ok(named.lines().filter_map(Row::parse).collect())
+    }
+
+    /// Runs a row, shows what it prints, and returns what it tells.
+    pub(super) fn run(
+        &self,
+        workspace: &Workspace,
+        run: &Run<'_>,
+    ) -> Result<Vec<Told>, Box<dyn Error>> {
+        let mut command = self.command(workspace);
+        command.env("ROW", &run.row.name).env("FROM", run.from.to_string());
+        command.env("SIM_SECONDS", run.time.as_secs().to_string());
+        command.env("FACTUM_BIN", binary(workspace));
+        if let Some(threads) = run.asked.threads {
+            command.env("THREADS", threads.to_string());
+        }
+        // A find is an exit code too, and is told like the rest.
+        let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        print!("{text}");
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        let told: Vec<Told> =
+            text.lines().filter_map(|line| Told::parse(line, &run.row.name)).collect();
+        match told.is_empty() && !output.status.success() {
+            true => Err(format!("{}: {}", run.row.name, output.status).into()),
+            false => Ok(told),
+        }
+    }
+}
+
+/// The command as it is shipped, for the rows that run it.
+fn binary(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("release").join(format!("factum{}", std::env::consts::EXE_SUFFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_row_is_read_from_its_line() {
+        let row = Row::parse("row sequences images 0 11154").unwrap();
+        assert_eq!((row.name.as_str(), row.unit.as_str()), ("sequences", "images"));
+        assert_eq!((row.goal, row.cases, row.goal_text()), (0, 11154, "all".to_owned()));
+        assert_eq!(Row::parse("row sequences images"), None);
+        assert_eq!(Row::parse("rows 1 2 3"), None);
+    }
+
+    #[test]
+    fn what_is_told_is_read_for_its_own_row_only() {
+        let line = "ledger row=a from=3 upto=7 done=900 unit=images finds=1 seconds=60";
+        let told = Told { from: 3, upto: 7, done: 900, finds: 1, seconds: 60 };
+        assert_eq!(Told::parse(line, "a"), Some(told));
+        assert_eq!(Told::parse(line, "b"), None);
+        assert_eq!(Told::parse("power-cut 3 of 9 images", "a"), None);
+    }
+}
