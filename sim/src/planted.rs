@@ -44,6 +44,7 @@ fn catcher(bug: Bug) -> &'static str {
         Bug::SkipLock
         | Bug::ForgetTracking
         | Bug::ClockGoesBack
+        | Bug::ForgetInMerge
         | Bug::HeadBehind
         | Bug::JudgeDurableOnly
         | Bug::TrackedOfDurableOnly

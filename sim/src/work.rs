@@ -74,8 +74,9 @@ impl Stage {
     pub fn options(&self) -> Options {
         let world = self.world();
         // Small, so that short histories fill segments, and more files than are held open.
-        let (segment_bytes, heads_max, open_files_max) = (64 << 10, 8, 3);
-        Options { world, segment_bytes, heads_max, open_files_max, ..Options::default() }
+        let (segment_bytes, heads_max, open_files_max, index_fan_out) = (64 << 10, 8, 3, 2);
+        let usual = Options { world, ..Options::default() };
+        Options { segment_bytes, heads_max, open_files_max, index_fan_out, ..usual }
     }
 
     /// Opens the store.

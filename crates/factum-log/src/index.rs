@@ -5,6 +5,7 @@
 //! answer the same questions, and both can be rebuilt from the segment alone.
 
 mod build;
+pub(crate) mod directory;
 mod file;
 mod ids;
 mod list;
@@ -13,6 +14,7 @@ mod names;
 mod paged;
 mod pages;
 pub(crate) mod select;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +27,7 @@ pub(crate) use paged::{PAGE, is_whole};
 pub use pages::PageCache;
 
 use crate::error::Fault;
+use directory::Cover;
 use factum_core::{EventType, StreamName, Tag};
 use std::sync::{Arc, PoisonError, RwLock};
 use uuid::Uuid;
@@ -62,7 +65,11 @@ pub(crate) struct StreamSpan {
 
 /// The index of one segment, wherever it is.
 #[derive(Debug)]
-pub(crate) struct Index(RwLock<Form>);
+pub(crate) struct Index {
+    form: RwLock<Form>,
+    /// The run of the directory that covers the segment.
+    cover: RwLock<Option<Cover>>,
+}
 
 #[derive(Debug)]
 enum Form {
@@ -74,7 +81,7 @@ enum Form {
 /// over the expression for memory only.
 macro_rules! either {
     ($self:ident, $memory:ident => $of_memory:expr, $file:ident => $of_file:expr) => {{
-        let form = $self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let form = $self.form.read().unwrap_or_else(PoisonError::into_inner);
         match &*form {
             Form::Memory($memory) => $of_memory,
             Form::File($file) => {
@@ -88,11 +95,24 @@ macro_rules! either {
 
 impl Index {
     pub(crate) fn memory(index: MemoryIndex) -> Self {
-        Self(RwLock::new(Form::Memory(Box::new(index))))
+        Self::new(Form::Memory(Box::new(index)))
     }
 
     pub(crate) fn file(index: IndexFile) -> Self {
-        Self(RwLock::new(Form::File(Arc::new(index))))
+        Self::new(Form::File(Arc::new(index)))
+    }
+
+    fn new(form: Form) -> Self {
+        Self { form: RwLock::new(form), cover: RwLock::new(None) }
+    }
+
+    /// Looks at the run that covers the segment, if one does.
+    pub(crate) fn with_cover<T>(&self, look: impl FnOnce(Option<&Cover>) -> T) -> T {
+        look(self.cover.read().unwrap_or_else(PoisonError::into_inner).as_ref())
+    }
+
+    pub(crate) fn set_cover(&self, cover: Option<Cover>) {
+        *self.cover.write().unwrap_or_else(PoisonError::into_inner) = cover;
     }
 
     /// Lets the writer change an index in memory.
@@ -100,7 +120,7 @@ impl Index {
     /// # Panics
     /// If it is a file.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut MemoryIndex) -> T) -> T {
-        match &mut *self.0.write().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *self.form.write().unwrap_or_else(PoisonError::into_inner) {
             Form::Memory(memory) => change(memory),
             Form::File(_) => panic!("a sealed segment's index does not change"),
         }
@@ -108,14 +128,14 @@ impl Index {
 
     /// Looks at an index in memory, if it is one.
     pub(crate) fn with_memory<T>(&self, look: impl FnOnce(&MemoryIndex) -> T) -> Option<T> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.form.read().unwrap_or_else(PoisonError::into_inner) {
             Form::Memory(memory) => Some(look(memory)),
             Form::File(_) => None,
         }
     }
 
     pub(crate) fn as_file(&self) -> Option<Arc<IndexFile>> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.form.read().unwrap_or_else(PoisonError::into_inner) {
             Form::Memory(_) => None,
             Form::File(file) => Some(file.clone()),
         }
@@ -123,7 +143,7 @@ impl Index {
 
     /// Replaces an index in memory by the file made of it.
     pub(crate) fn swap(&self, file: IndexFile) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Form::File(Arc::new(file));
+        *self.form.write().unwrap_or_else(PoisonError::into_inner) = Form::File(Arc::new(file));
     }
 
     /// Some frames in a row, among them the one that holds an event.

@@ -61,6 +61,8 @@ pub struct Options {
     pub open_files_max: usize,
     /// Memory for pages of index files. 16 MiB by default.
     pub index_pages: PageCache,
+    /// Index files that are merged into a run of the directory, and runs into a larger one. From 2.
+    pub index_fan_out: usize,
     /// Threads that read.
     pub read_threads: usize,
     /// Reads that may wait for a thread; one more is refused as overload.
@@ -81,6 +83,7 @@ impl Default for Options {
             sources_max: 1024,
             open_files_max: 256,
             index_pages: PageCache::default(),
+            index_fan_out: 8,
             read_threads: 2,
             read_jobs_max: 65_536,
         }

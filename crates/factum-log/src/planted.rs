@@ -64,6 +64,8 @@ bugs! {
     AcceptIncomplete,
     /// An index file gets its name before it is durable.
     UnsyncedIndex,
+    /// A merge of the directory leaves out the last segment.
+    ForgetInMerge,
     /// Frames of another segment pass for this one's.
     IgnoreSeed,
     /// Frames are not checked.

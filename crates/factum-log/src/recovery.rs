@@ -23,7 +23,7 @@ pub(crate) use window::Window;
 use crate::{
     disk::{Disk, Mode, PooledDisk},
     error::{Fault, OpenError},
-    index::build,
+    index::{build, directory},
     options::Options,
     planted::{Bug, is_on},
     read::Reader,
@@ -55,6 +55,10 @@ pub fn open(dir: &Path, mut options: Options) -> Result<(Writer, Reader), OpenEr
     let read_only = loaded.read_only();
     if read_only.is_none() {
         make_good(dir, &options, &loaded)?;
+    }
+    let stale = directory::load(dir, &options, &loaded.segments)?;
+    if read_only.is_none() {
+        directory::remove(dir, &options, &stale);
     }
     let Loaded { segments, tail, tracked, head, floor_ns, .. } = loaded;
     let opened = Opened { dir: dir.to_owned(), options, segments, head, tracked, read_only, lock };

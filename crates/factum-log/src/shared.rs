@@ -2,6 +2,8 @@
 
 use crate::{
     durations::Durations,
+    error::Fault,
+    index::directory,
     options::Options,
     planted::{Bug, is_on},
     segment::Segment,
@@ -63,6 +65,8 @@ pub(crate) struct Shared {
     waiting: Mutex<HashMap<u64, Waker>>,
     waiters: AtomicU64,
     closed: AtomicBool,
+    /// Held by whoever merges index files.
+    tending: Mutex<()>,
     /// Held until the last user of the folder is gone.
     _lock: Box<dyn Any + Send + Sync>,
 }
@@ -100,12 +104,20 @@ impl Shared {
             waiting: Mutex::default(),
             waiters: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            tending: Mutex::default(),
             _lock: opened.lock,
         }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.options.limits
+    }
+
+    /// Merges index files into the directory, at most so many times; whether more is due. Does
+    /// nothing while another thread does it.
+    pub(crate) fn tend_directory(&self, merges_max: usize) -> Result<bool, Fault> {
+        let Ok(_tending) = self.tending.try_lock() else { return Ok(false) };
+        directory::tend(&self.dir, &self.options, (&self.segments(), merges_max))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

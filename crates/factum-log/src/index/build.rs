@@ -4,7 +4,12 @@
 //! found by the name's hash in one page or two.
 
 use super::{
-    FrameRef, MemoryIndex, TermKind, file::Section, hash32, names::Names, paged::paginate,
+    FrameRef, MemoryIndex, TermKind,
+    file::Section,
+    hash32,
+    names::Names,
+    paged::paginate,
+    table::{TableBuilder, bucket_of},
 };
 use crate::format::varint::put;
 
@@ -12,17 +17,12 @@ use crate::format::varint::put;
 pub(super) const FRAME_BLOCK: usize = 64;
 /// Records in a bucket, on average.
 const BUCKET_RECORDS: usize = 16;
-/// Ids in a bucket, on average.
-const BUCKET_IDS: usize = 32;
 /// A list that takes no more bytes than this lies in its term's record.
 const INSIDE_BYTES_MAX: usize = 64;
-/// Bits that the keys of ids have beyond those that number the ids: one new id in so many (2 to
-/// this power) costs a look at an event.
-const ID_SPARE_BITS: u32 = 7;
 /// Bytes of the head: 32 of fields, then offset and length of each section.
 pub(super) const HEAD_BYTES: usize = 32 + Section::COUNT * 16;
 pub(super) const MAGIC: &[u8; 8] = b"FACTUMIX";
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Makes the bytes of the index file of a segment with this seed.
 pub(crate) fn build(index: &MemoryIndex, seed: u64) -> Vec<u8> {
@@ -54,11 +54,6 @@ fn put_u32(buffer: &mut Vec<u8>, value: usize) {
     buffer.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Which of so many buckets a place among 2^`bits` belongs to.
-pub(super) fn bucket_of(place: u32, bits: u32, buckets: u64) -> u64 {
-    (u64::from(place) * buckets) >> bits
-}
-
 /// A term's ordinals; of a stream also its first revision.
 type ListOf<'a> = (Option<u64>, &'a [u32]);
 
@@ -76,7 +71,7 @@ fn put_terms<'a>(
     let mut starts = Vec::new();
     let mut by_number = vec![0; order.len()];
     for (hash, number) in order {
-        let bucket = bucket_of(hash, u32::BITS, buckets);
+        let bucket = bucket_of(hash, buckets);
         while starts.len() as u64 <= bucket {
             starts.push(records.len());
         }
@@ -150,45 +145,18 @@ fn put_frames(sections: &mut [Vec<u8>], frames: &[FrameRef]) {
     *section(sections, Section::Frames) = table;
 }
 
-/// Bits that a key has among so many ids.
-pub(super) fn id_bits(ids: u32) -> u32 {
-    (u32::BITS - ids.leading_zeros() + ID_SPARE_BITS).min(u32::BITS)
-}
-
-/// How many buckets so many ids have.
-pub(super) fn id_buckets(ids: u32) -> u64 {
-    u64::from(ids).div_ceil(BUCKET_IDS as u64)
-}
-
-/// The least key of a bucket, or a little less.
-pub(super) fn id_floor(bucket: u64, bits: u32, buckets: u64) -> u32 {
-    let floor = (bucket << bits).checked_div(buckets).unwrap_or(0);
-    u32::try_from(floor).unwrap_or(u32::MAX)
-}
-
-/// The first bits of each key with its ordinal, sorted; how many there are.
+/// Each key with its ordinal, sorted; how many there are.
 fn put_ids(sections: &mut [Vec<u8>], index: &MemoryIndex) -> u32 {
     let mut ids: Vec<_> = index.ids.iter().collect();
-    let count = u32::try_from(ids.len()).expect("a segment's events are few");
-    let (bits, buckets) = (id_bits(count), id_buckets(count));
-    ids.iter_mut().for_each(|(key, _)| *key >>= u32::BITS - bits);
     ids.sort_unstable();
-    let (mut starts, mut table) = (Vec::new(), Vec::new());
-    let mut ids = ids.into_iter().peekable();
-    for bucket in 0..buckets {
-        put_u32(&mut starts, table.len());
-        let mut before = id_floor(bucket, bits, buckets);
-        while let Some((key, ordinal)) =
-            ids.next_if(|(key, _)| bucket_of(*key, bits, buckets) == bucket)
-        {
-            put(&mut table, u64::from(key - before));
-            put(&mut table, ordinal.into());
-            before = key;
-        }
-    }
-    put_u32(&mut starts, table.len());
-    *section(sections, Section::IdBuckets) = starts;
-    *section(sections, Section::Ids) = table;
+    let count = u32::try_from(ids.len()).expect("a segment's events are few");
+    let mut table = TableBuilder::new(count.into());
+    let mut pairs = Vec::new();
+    ids.into_iter().for_each(|pair| table.push(pair, &mut pairs));
+    let starts = table.finish(&mut pairs);
+    *section(sections, Section::Ids) = pairs;
+    let starts_there = section(sections, Section::IdBuckets);
+    starts.into_iter().for_each(|at| starts_there.extend_from_slice(&at.to_le_bytes()));
     count
 }
 

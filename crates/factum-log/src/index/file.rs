@@ -2,12 +2,14 @@
 
 use super::{
     FrameRef, StreamPart, StreamSpan, TermKind,
-    build::{FRAME_BLOCK, HEAD_BYTES, MAGIC, VERSION, bucket_of, id_bits, id_buckets, id_floor},
+    build::{FRAME_BLOCK, HEAD_BYTES, MAGIC, VERSION},
     hash32,
+    ids::upper,
     memory::span_of,
-    paged::Paged,
+    paged::{Paged, Sequential},
     pages::PageCache,
     select::{Lists, Wanted},
+    table::{self, TableReader, bucket_of},
 };
 use crate::{disk::File, error::Fault, format::varint::Reader};
 use factum_core::{Query, StreamName};
@@ -115,10 +117,9 @@ struct Span {
     len: u64,
 }
 
-/// What is read of a record to have its name: most names with their length before them, and the
-/// longest.
+/// What most records take at most, in bytes, and any.
 const RECORD_BYTES_LIKELY: u64 = 48;
-const RECORD_BYTES_MAX: u64 = 2 + factum_core::name::NAME_BYTES_MAX as u64;
+const RECORD_BYTES_MAX: usize = factum_core::name::NAME_BYTES_MAX + 128;
 
 /// The index of a sealed segment.
 #[derive(Debug)]
@@ -193,14 +194,14 @@ impl IndexFile {
 
     /// The name with this number.
     pub(crate) fn name(&self, kind: TermKind, number: u32) -> Result<Option<Arc<str>>, Fault> {
-        if u64::from(number) >= self.span_of(Section::ByNumber(kind)).len / 4 {
+        if u64::from(number) >= self.names(kind) {
             return Ok(None);
         }
         let [at] = self.u32s(Section::ByNumber(kind), number.into())?;
         let records = self.span_of(Section::Records(kind)).len;
         let left = records.checked_sub(at.into()).ok_or_else(|| self.pages.damage(0))?;
         // Mostly the first look is enough.
-        for most in [RECORD_BYTES_LIKELY, RECORD_BYTES_MAX] {
+        for most in [RECORD_BYTES_LIKELY, RECORD_BYTES_MAX as u64] {
             let bytes = self.read(Section::Records(kind), at.into(), left.min(most))?;
             if let Some(name) = Reader::new(&bytes).sized() {
                 let name = std::str::from_utf8(name).map_err(|_| self.pages.damage(0))?;
@@ -216,7 +217,7 @@ impl IndexFile {
         if buckets == 0 {
             return Ok(None);
         }
-        let bucket = bucket_of(hash32(name.as_bytes()), u32::BITS, buckets);
+        let bucket = bucket_of(hash32(name.as_bytes()), buckets);
         let [start, end] = self.u32s(Section::Buckets(kind), bucket)?;
         let len = end.checked_sub(start).ok_or_else(|| self.pages.damage(0))?;
         let bytes = self.read(Section::Records(kind), start.into(), len.into())?;
@@ -298,27 +299,46 @@ impl IndexFile {
 
     /// Ascending ordinals of the events that may have this key, and perhaps of others.
     pub(crate) fn with_id(&self, key: u64) -> Result<Vec<u32>, Fault> {
-        let (bits, buckets) = (id_bits(self.ids), id_buckets(self.ids));
+        let buckets = table::buckets(self.ids.into());
         if buckets == 0 {
             return Ok(Vec::new());
         }
-        let key = u32::try_from(key >> (u64::BITS - bits)).expect("32 bits at most");
-        let bucket = bucket_of(key, bits, buckets);
-        let [start, end] = self.u32s(Section::IdBuckets, bucket)?;
+        let [start, end] = self.u32s(Section::IdBuckets, bucket_of(upper(key), buckets))?;
         let len = end.checked_sub(start).ok_or_else(|| self.pages.damage(0))?;
         let bytes = self.read(Section::Ids, start.into(), len.into())?;
-        let mut reader = Reader::new(&bytes);
-        let mut at = id_floor(bucket, bits, buckets);
-        let mut found = Vec::new();
-        while !reader.is_at_end() {
-            let entry = (|| Some((at.checked_add(reader.varint_u32()?)?, reader.varint_u32()?)))();
-            let (this, ordinal) = entry.ok_or_else(|| self.pages.damage(0))?;
-            if this == key {
-                found.push(ordinal);
-            }
-            at = this;
-        }
-        Ok(found)
+        table::values(&bytes, upper(key), buckets).ok_or_else(|| self.pages.damage(0))
+    }
+
+    /// How many names of a kind there are.
+    pub(super) fn names(&self, kind: TermKind) -> u64 {
+        self.span_of(Section::ByNumber(kind)).len / 4
+    }
+
+    /// The hashes of all names of a kind, ascending.
+    pub(super) fn hashes(&self, kind: TermKind) -> impl Iterator<Item = Result<u32, Fault>> {
+        let mut records = self.sequential(Section::Records(kind));
+        std::iter::from_fn(move || {
+            let hash = |reader: &mut Reader<'_>| {
+                Record::read(reader, kind).map(|record| hash32(record.name))
+            };
+            (!records.is_at_end()).then(|| records.parse(RECORD_BYTES_MAX, hash))
+        })
+    }
+
+    /// How many ids there are.
+    pub(super) fn ids(&self) -> u64 {
+        self.ids.into()
+    }
+
+    /// The keys of all ids, ascending.
+    pub(super) fn id_keys(&self) -> impl Iterator<Item = Result<u32, Fault>> {
+        let pairs = TableReader::new(self.sequential(Section::Ids), self.ids());
+        pairs.map(|pair| pair.map(|pair| pair.0))
+    }
+
+    fn sequential(&self, section: Section) -> Sequential<'_> {
+        let Span { offset, len } = self.span_of(section);
+        self.pages.sequential(offset..offset + len)
     }
 
     pub(crate) fn frames(&self) -> u32 {

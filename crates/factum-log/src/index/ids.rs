@@ -24,7 +24,7 @@ struct Entry {
 }
 
 /// The part of a key that the index keeps.
-fn upper(key: u64) -> u32 {
+pub(super) fn upper(key: u64) -> u32 {
     u32::try_from(key >> 32).expect("half of 64 bits")
 }
 

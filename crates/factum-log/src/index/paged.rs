@@ -7,9 +7,10 @@ use super::pages::{Page, PageCache};
 use crate::{
     disk::File,
     error::{Damage, Fault},
+    format::varint::Reader,
     planted::{Bug, is_on},
 };
-use std::{ops::Range, path::PathBuf};
+use std::{io, ops::Range, path::PathBuf};
 
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
@@ -17,8 +18,13 @@ const CONTENT: usize = PAGE - 4;
 
 /// Puts content into pages.
 pub(crate) fn paginate(content: &[u8], seed: u64) -> Vec<u8> {
+    pages_from(content, seed, 0)
+}
+
+/// Pages from this number on.
+fn pages_from(content: &[u8], seed: u64, first: u64) -> Vec<u8> {
     let mut pages = Vec::with_capacity(content.len() / CONTENT * PAGE + PAGE);
-    for (number, chunk) in (0u64..).zip(content.chunks(CONTENT)) {
+    for (number, chunk) in (first..).zip(content.chunks(CONTENT)) {
         let start = pages.len();
         pages.extend_from_slice(chunk);
         pages.resize(start + CONTENT, 0);
@@ -106,7 +112,7 @@ impl Paged {
         let mut bytes = vec![0; len * PAGE];
         let read = self.file.read_at(&mut bytes, pages.start * PAGE as u64);
         read.map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => self.damage(pages.start),
+            io::ErrorKind::UnexpectedEof => self.damage(pages.start),
             _ => Fault::io("read", self.path.clone())(error),
         })?;
         Ok(bytes)
@@ -126,9 +132,106 @@ impl Paged {
         Ok(numbers)
     }
 
+    /// Reads a range from front to back, past the cache.
+    pub(super) fn sequential(&self, range: Range<u64>) -> Sequential<'_> {
+        Sequential { pages: self, rest: range, bytes: Vec::new(), used: 0 }
+    }
+
     /// What to report when content makes no sense.
     pub(super) fn damage(&self, page: u64) -> Fault {
         let offset = page * PAGE as u64;
         Fault::Damaged { file: self.path.clone(), offset, what: Damage::Index }
+    }
+}
+
+/// Bytes of content that are read at once from front to back.
+const SEQUENTIAL_BYTES: u64 = 64 << 10;
+
+/// Content that is read from front to back.
+#[derive(Debug)]
+pub(super) struct Sequential<'a> {
+    pages: &'a Paged,
+    /// What is not in the buffer yet.
+    rest: Range<u64>,
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Sequential<'_> {
+    /// Whether all has been read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty() && self.used == self.bytes.len()
+    }
+
+    /// Parses what comes next, which takes at most so many bytes.
+    pub(super) fn parse<T>(
+        &mut self,
+        bytes_max: usize,
+        parse: impl FnOnce(&mut Reader<'_>) -> Option<T>,
+    ) -> Result<T, Fault> {
+        if self.bytes.len() - self.used < bytes_max && !self.rest.is_empty() {
+            let upto = (self.rest.start + SEQUENTIAL_BYTES).min(self.rest.end);
+            self.bytes.drain(..self.used);
+            self.used = 0;
+            self.bytes.extend(self.pages.read(self.rest.start..upto)?);
+            self.rest.start = upto;
+        }
+        let mut reader = Reader::new(self.bytes.get(self.used..).unwrap_or_default());
+        let parsed = parse(&mut reader).ok_or_else(|| self.pages.damage(0))?;
+        self.used += reader.at();
+        Ok(parsed)
+    }
+}
+
+/// Writes content into pages, so that little of it is in memory at once; the first page is written
+/// last.
+#[derive(Debug)]
+pub(super) struct PageWriter {
+    file: Box<dyn File>,
+    seed: u64,
+    content: Vec<u8>,
+    /// Of the page that the content begins.
+    number: u64,
+}
+
+/// Pages that are written at once.
+const PAGES_WRITTEN: usize = 64;
+
+impl PageWriter {
+    pub(super) fn new(file: Box<dyn File>, seed: u64) -> Self {
+        Self { file, seed, content: Vec::new(), number: 1 }
+    }
+
+    /// The offset of what is put next.
+    pub(super) fn offset(&self) -> u64 {
+        self.number * CONTENT as u64 + self.content.len() as u64
+    }
+
+    /// Appends content.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.content.extend_from_slice(bytes);
+        if self.content.len() >= PAGES_WRITTEN * CONTENT {
+            let whole = self.content.len() / CONTENT * CONTENT;
+            let rest = self.content.split_off(whole);
+            self.flush()?;
+            self.content = rest;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let pages = pages_from(&self.content, self.seed, self.number);
+        self.file.write_at(&pages, self.number * PAGE as u64)?;
+        self.number += (pages.len() / PAGE) as u64;
+        self.content.clear();
+        Ok(())
+    }
+
+    /// Writes the rest, and the first page, which has room for this head.
+    pub(super) fn finish(mut self, head: &[u8]) -> io::Result<Box<dyn File>> {
+        assert!(head.len() <= CONTENT, "a head is a page at most");
+        self.flush()?;
+        self.file.write_at(&paginate(head, self.seed), 0)?;
+        Ok(self.file)
     }
 }

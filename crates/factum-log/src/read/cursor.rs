@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    index::{IndexFile, select::Lists},
+    index::{IndexFile, directory::Search, select::Lists},
     segment::Segment,
     shared::{Counters, Shared},
 };
@@ -40,6 +40,8 @@ pub struct Cursor {
     lists: Option<(u64, Lists<Vec<u32>>)>,
     /// The stream's ordinals in the sealed segment that is being read, with its seed.
     ordinals: Option<(u64, Vec<u32>)>,
+    /// Which segments are passed over.
+    search: Option<Search>,
     /// Where the stream is looked for first.
     segment_hint: usize,
     /// The last checkpoint.
@@ -72,6 +74,7 @@ impl Cursor {
             names: NameCache::default(),
             lists: None,
             ordinals: None,
+            search: None,
             reached: if plan.backward { plan.until.unwrap_or(0).saturating_add(1) } else { 0 },
             segment_hint: 0,
             batch_bytes: 0,
@@ -180,6 +183,16 @@ impl Cursor {
         self.names = NameCache::default();
         self.lists = None;
         self.ordinals = None;
+        self.search = None;
+    }
+
+    /// Whether a segment may have what is read.
+    fn may_be_in(&mut self, segment: &Segment) -> bool {
+        let of_scope = || match &self.plan.scope {
+            Scope::Query(query) => Search::query(query),
+            Scope::Stream(stream) => Search::stream(stream),
+        };
+        self.search.get_or_insert_with(of_scope).may_be_in(&segment.index)
     }
 
     fn file_of(segment: &Segment) -> Option<Arc<IndexFile>> {

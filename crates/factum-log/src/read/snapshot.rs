@@ -3,7 +3,7 @@
 use super::frames::{EventAt, FrameReader};
 use crate::{
     error::{Damage, Fault},
-    index::{FrameRef, StreamPart, partition, select::Window},
+    index::{FrameRef, StreamPart, directory::Search, partition, select::Window},
     planted::{Bug, is_on},
     segment::Segment,
 };
@@ -58,6 +58,11 @@ impl<'a> Snapshot<'a> {
         counting.map(move |segment| (segment, segment.ordinal(self.until)))
     }
 
+    /// The same, without those that cannot have what is searched for.
+    fn searched(self, mut search: Search) -> impl Iterator<Item = (&'a Segment, u32)> {
+        self.newest_first().filter(move |(segment, _)| search.may_be_in(&segment.index))
+    }
+
     /// The place of the segment that holds a position, in the order of segments.
     pub(crate) fn segment_index(&self, position: u64) -> usize {
         let after = self.segments.partition_point(|segment| segment.base() <= position);
@@ -106,7 +111,7 @@ impl<'a> Snapshot<'a> {
 
     /// The last event of a stream.
     fn last_of(&self, stream: &StreamName) -> Result<Option<InStream<'a>>, Fault> {
-        for (segment, until) in self.newest_first() {
+        for (segment, until) in self.searched(Search::stream(stream)) {
             if let Some(span) = segment.index.span(stream, until)? {
                 let earlier = if is_on(Bug::CountInSegment) { 0 } else { span.first_revision };
                 let revision = earlier + u64::from(span.count) - 1;
@@ -191,7 +196,7 @@ impl<'a> Snapshot<'a> {
         stream: &StreamName,
         revision: Revision,
     ) -> Result<Option<InStream<'a>>, Fault> {
-        for (segment, until) in self.newest_first() {
+        for (segment, until) in self.searched(Search::stream(stream)) {
             let Some(span) = segment.index.span(stream, until)? else { continue };
             let Some(nth) = revision.0.checked_sub(span.first_revision) else { continue };
             if nth >= u64::from(span.count) {
@@ -221,7 +226,9 @@ impl<'a> Snapshot<'a> {
             return Ok(Some(FoundAt { position, revision: hint }));
         }
         let most = if is_on(Bug::FindInNewestOnly) { 1 } else { usize::MAX };
-        for (segment, until) in self.newest_first().take(most) {
+        let mut search = Search::id(stream, id);
+        let newest = self.newest_first().take(most);
+        for (segment, until) in newest.filter(|(segment, _)| search.may_be_in(&segment.index)) {
             let found = segment.index.with_id(stream, id)?;
             for ordinal in found.into_iter().rev().filter(|ordinal| *ordinal <= until) {
                 let entry = self.event(frames, segment, ordinal)?.entry;
@@ -244,11 +251,14 @@ impl<'a> Snapshot<'a> {
         after: u64,
     ) -> Result<Option<u64>, Fault> {
         let mut index = self.segment_index(after.saturating_add(1));
+        let mut search = Search::query(query);
         while let Some(until) = self.last_ordinal(index) {
             let segment = self.segments.get(index).expect("it has a last ordinal");
             let from = segment.ordinal(after.saturating_add(1).max(segment.base()));
             let window = Window { from, until, backward: false, max: MATCHES_AT_ONCE };
-            if let Some(ordinal) = self.first_in(frames, segment, query, window)? {
+            if search.may_be_in(&segment.index)
+                && let Some(ordinal) = self.first_in(frames, segment, query, window)?
+            {
                 return Ok(Some(segment.position(ordinal)));
             }
             index += 1;
@@ -306,16 +316,11 @@ impl<'a> Snapshot<'a> {
         if let Some(fault) = self.damage() {
             return Err(fault);
         }
-        // Recorded times ascend, so the answer is in the last segment that begins before it.
-        let mut index = 0;
-        for (nth, _) in self.segments.iter().enumerate() {
-            match self.recorded_at(nth, 0)? {
-                Some(first) if first <= moment => index = nth,
-                // All of its events are gone.
-                None if self.segments.get(nth).is_some_and(|one| one.index.frames() == 0) => {}
-                _ => break,
-            }
-        }
+        // Recorded times ascend, so the answer is in the last segment whose floor is not after it.
+        let begun = self.segments.partition_point(|segment| {
+            segment.base() <= self.until && segment.header.floor_ns <= moment.0
+        });
+        let index = begun.saturating_sub(1);
         let Some(segment) = self.segments.get(index) else { return Ok(past) };
         let frames = u64::from(segment.index.frames());
         let nth = partition(frames, |nth| {

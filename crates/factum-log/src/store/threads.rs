@@ -3,7 +3,10 @@
 use super::{pool::Pool, queue::Queue};
 use crate::{OpenError, Reader, Writer, error::Fault, write::Unindexed};
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, TryRecvError},
+    },
     thread::{self, Builder, JoinHandle},
 };
 
@@ -30,13 +33,13 @@ impl Threads {
             thread.map_err(Fault::io("start a thread for", &dir))
         };
         let (sealed, to_index) = mpsc::sync_channel(UNINDEXED_MAX);
-        let (of_writer, to_poison) = (queue.clone(), reader.clone());
+        let (of_writer, to_poison, of_index) = (queue.clone(), reader.clone(), reader.clone());
         let writers = vec![
             spawn(
                 "factum-writer",
                 Box::new(move || write(writer, &of_writer, &to_poison, &sealed)),
             )?,
-            spawn("factum-index", Box::new(move || index(&to_index)))?,
+            spawn("factum-index", Box::new(move || index(&to_index, &of_index)))?,
         ];
         let count = reader.shared.options.read_threads.max(1);
         let mut readers = Vec::with_capacity(count);
@@ -99,8 +102,19 @@ fn write(mut writer: Writer, queue: &Queue, reader: &Reader, sealed: &mpsc::Sync
 }
 
 /// Writes index files. One that cannot be written stays in memory, and is made at the next opening.
-fn index(sealed: &mpsc::Receiver<Unindexed>) {
-    while let Ok(segment) = sealed.recv() {
-        let _ = segment.write();
+/// Between them, what an earlier process left of the directory to do.
+fn index(sealed: &mpsc::Receiver<Unindexed>, reader: &Reader) {
+    let mut more = true;
+    loop {
+        let next = match sealed.try_recv() {
+            Err(TryRecvError::Empty) if more => {
+                more = reader.shared.tend_directory(1).unwrap_or(false);
+                continue;
+            }
+            Err(TryRecvError::Empty) => sealed.recv().ok(),
+            next => next.ok(),
+        };
+        let Some(segment) = next else { return };
+        more |= segment.write().is_ok();
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     backup::{BACKUP, Manifest, RESTORING, Unreadable, crc_of},
     disk::{Disk, File, Mode},
     error::{Damage, Fault, OpenError},
+    index::directory,
     options::World,
     recovery::{CLOSED, Closed, HOLDER, LOCK, UNFINISHED, holder},
     segment::{base_of, index_path, indexed_base_of, segment_path},
@@ -207,6 +208,9 @@ impl Folder<'_> {
         match indexed_base_of(name) {
             Some(base) if is_sealed(base) => Role::Known,
             Some(_) => Role::Unfinished,
+            None if directory::bases_of(name).is_some_and(|(_, last)| is_sealed(last)) => {
+                Role::Known
+            }
             None if name.ends_with(UNFINISHED) => Role::Unfinished,
             None => Role::Foreign,
         }

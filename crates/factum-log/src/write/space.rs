@@ -125,6 +125,10 @@ impl Writer {
     }
 }
 
+/// Merges after an index file is written, at most: more than one segment makes due, so that what
+/// was left undone is caught up with.
+const MERGES_MAX: usize = 4;
+
 /// A sealed segment whose index is in memory still.
 #[derive(Debug)]
 pub struct Unindexed {
@@ -133,8 +137,14 @@ pub struct Unindexed {
 }
 
 impl Unindexed {
-    /// Writes the index file and uses it. Failing loses nothing: the index stays in memory.
+    /// Writes the index file and uses it; then merges index files into the directory, where that
+    /// is due. Failing loses nothing: the index stays in memory, the segments are asked themselves.
     pub fn write(&self) -> Result<(), Fault> {
+        self.index()?;
+        self.shared.tend_directory(MERGES_MAX).map(|_| ())
+    }
+
+    fn index(&self) -> Result<(), Fault> {
         let _files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.shared.has_segment(&self.segment) {
             // It was rewritten meanwhile, and its index with it.

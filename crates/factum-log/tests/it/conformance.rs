@@ -36,8 +36,9 @@ impl LogHarness {
 
     fn padded() -> Self {
         // The smallest segments there are, and hardly anything remembered or held open.
-        let (segment_bytes, heads_max, open_files_max) = (64 << 10, 4, 4);
-        let options = Options { segment_bytes, heads_max, open_files_max, ..Options::default() };
+        let (segment_bytes, heads_max, open_files_max, index_fan_out) = (64 << 10, 4, 4, 2);
+        let usual = Options::default();
+        let options = Options { segment_bytes, heads_max, open_files_max, index_fan_out, ..usual };
         Self::new(options, true)
     }
 

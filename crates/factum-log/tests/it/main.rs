@@ -6,6 +6,7 @@ mod backup;
 mod conformance;
 mod crashes;
 mod damage;
+mod directory;
 mod groups;
 mod opening;
 mod reopening;

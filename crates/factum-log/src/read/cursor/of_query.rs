@@ -25,7 +25,8 @@ impl Cursor {
                 return Ok(true);
             };
             let window = self.piece(segment, at, last)?;
-            let found = self.select(segment, query, window)?;
+            let may_be_here = self.may_be_in(segment);
+            let found = if may_be_here { self.select(segment, query, window)? } else { Vec::new() };
             if found.is_empty() {
                 self.pass(segment, window.until);
             }

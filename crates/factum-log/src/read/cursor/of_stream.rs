@@ -152,6 +152,9 @@ impl Cursor {
             else {
                 continue;
             };
+            if !self.may_be_in(segment) {
+                continue;
+            }
             let Some(span) = segment.index.span(stream, until)? else { continue };
             let past = span.first_revision + u64::from(span.count);
             let from = match self.plan.backward {
