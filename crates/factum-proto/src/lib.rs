@@ -50,6 +50,10 @@ pub mod event_store {
         pub mod monitoring {
             include!("generated/event_store.client.monitoring.rs");
         }
+        /// Maintenance of a running server.
+        pub mod operations {
+            include!("generated/event_store.client.operations.rs");
+        }
         /// What a server can do.
         pub mod server_features {
             include!("generated/event_store.client.server_features.rs");

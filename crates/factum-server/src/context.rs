@@ -1,6 +1,8 @@
 //! What every handler shares: the store, the configuration, the counters, and word of the end.
 
-use crate::{config::Config, gate::Gate, metrics::Metrics, subscribers::Subscribers};
+use crate::{
+    config::Config, gate::Gate, metrics::Metrics, operations::Operations, subscribers::Subscribers,
+};
 use factum_core::AnyStore;
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) metrics: Metrics,
     pub(crate) subscribers: Subscribers,
+    pub(crate) operations: Operations,
     /// Cancelled when the server is to stop: subscriptions end, calls in progress finish.
     pub(crate) drain: CancellationToken,
     /// Of this run of the server.
@@ -32,6 +35,7 @@ impl Shared {
             config,
             metrics: Metrics::default(),
             subscribers: Subscribers::default(),
+            operations: Operations::default(),
             drain: CancellationToken::new(),
             instance: Uuid::new_v4(),
         })

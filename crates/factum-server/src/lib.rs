@@ -9,9 +9,10 @@
 //! | `health` | gRPC's own health service |
 //!
 //! Each folder maps messages to the words of `factum-core` in pure functions, and has a thin shell
-//! that calls the store. Nothing here knows which store that is. Every resource has a named limit
-//! ([`Limits`]); what is over it is refused with a status, and nothing waits in a queue without
-//! end: reads and subscriptions are pulled by the client's own flow control.
+//! that calls the store. Nothing here knows which store that is, but the maintenance of the
+//! embedded engine, where the server is given it ([`Server::maintained_by`]). Every resource has a
+//! named limit ([`Limits`]); what is over it is refused with a status, and nothing waits in a queue
+//! without end: reads and subscriptions are pulled by the client's own flow control.
 //!
 //! ```no_run
 //! use factum_core::{AnyStore, MemoryStore};
@@ -40,6 +41,7 @@ mod inbound;
 mod keys;
 mod kurrentdb;
 mod metrics;
+mod operations;
 mod outbound;
 mod router;
 mod rpc;

@@ -16,10 +16,11 @@ use crate::{
 use factum_proto::{
     event_store::client::{
         gossip::gossip_server::GossipServer, monitoring::monitoring_server::MonitoringServer,
+        operations::operations_server::OperationsServer as KurrentOperations,
         server_features::server_features_server::ServerFeaturesServer,
         streams::streams_server::StreamsServer,
     },
-    factum::v1::store_server::StoreServer,
+    factum::v1::{operations_server::OperationsServer, store_server::StoreServer},
     grpc::health::v1::health_server::HealthServer,
     umadb::v1::dcb_server::DcbServer,
 };
@@ -31,6 +32,8 @@ use tonic::{Status, body::Body, codegen::Service};
 /// The services, made once a connection.
 struct Services {
     v1: StoreServer<v1::Service>,
+    operations: OperationsServer<v1::Operations>,
+    kurrent_operations: KurrentOperations<kurrentdb::Service>,
     streams: StreamsServer<kurrentdb::Service>,
     features: ServerFeaturesServer<kurrentdb::Service>,
     gossip: GossipServer<kurrentdb::Service>,
@@ -45,6 +48,8 @@ impl Services {
         let kurrentdb = Arc::new(kurrentdb::Service::new(context.clone()));
         Self {
             v1: StoreServer::new(v1::Service::new(context.clone())).max_decoding_message_size(max),
+            operations: OperationsServer::new(v1::Operations::new(context.clone())),
+            kurrent_operations: KurrentOperations::from_arc(kurrentdb.clone()),
             streams: StreamsServer::from_arc(kurrentdb.clone()).max_decoding_message_size(max),
             features: ServerFeaturesServer::from_arc(kurrentdb.clone()),
             gossip: GossipServer::from_arc(kurrentdb.clone()),
@@ -58,6 +63,10 @@ impl Services {
         let Ok(response) = match rpc.service {
             kurrentdb::FEATURES_SERVICE => self.features.clone().call(request).await,
             health::SERVICE => self.health.clone().call(request).await,
+            rpc::OPERATIONS => self.operations.clone().call(request).await,
+            service if service.contains(".operations.") => {
+                self.kurrent_operations.clone().call(request).await
+            }
             service if service.contains(".gossip.") => self.gossip.clone().call(request).await,
             service if service.contains(".monitoring.") => {
                 self.monitoring.clone().call(request).await

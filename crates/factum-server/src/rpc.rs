@@ -17,6 +17,8 @@ pub enum Access {
     Write,
     /// To see how the server is.
     Observe,
+    /// To maintain the store: to take out of it what is hidden or must go.
+    Operate,
 }
 
 /// One RPC.
@@ -33,11 +35,16 @@ pub struct Rpc {
 }
 
 const V1: &str = "factum.v1.Store";
+pub(crate) const OPERATIONS: &str = "factum.v1.Operations";
 const DCB: &str = "umadb.v1.DCB";
 const STREAMS: &str = "event_store.client.streams.Streams";
 
 const fn v1(method: &'static str, access: Access) -> Rpc {
     Rpc { service: V1, method, access, protocol: Protocol::V1, features: &[] }
+}
+
+const fn operation(method: &'static str, access: Access) -> Rpc {
+    Rpc { service: OPERATIONS, method, access, protocol: Protocol::V1, features: &[] }
 }
 
 const fn health_rpc(method: &'static str) -> Rpc {
@@ -72,6 +79,9 @@ pub const RPCS: &[Rpc] = &[
     v1("Tracked", Access::Read),
     v1("Capabilities", Access::Anyone),
     v1("Statistics", Access::Observe),
+    operation("StartScavenge", Access::Operate),
+    operation("StopScavenge", Access::Operate),
+    operation("ScavengeStatus", Access::Observe),
     kurrentdb(STREAMS, "Read", Access::Read).with(&["position", "events"]),
     kurrentdb(STREAMS, "Append", Access::Write),
     kurrentdb(STREAMS, "BatchAppend", Access::Write).with(&["deadline_duration"]),
@@ -80,6 +90,8 @@ pub const RPCS: &[Rpc] = &[
     kurrentdb(kurrentdb::FEATURES_SERVICE, "GetSupportedMethods", Access::Anyone),
     kurrentdb("event_store.client.gossip.Gossip", "Read", Access::Anyone),
     kurrentdb("event_store.client.monitoring.Monitoring", "Stats", Access::Observe),
+    kurrentdb("event_store.client.operations.Operations", "StartScavenge", Access::Operate),
+    kurrentdb("event_store.client.operations.Operations", "StopScavenge", Access::Operate),
     health_rpc("Check"),
     health_rpc("Watch"),
     dcb("Read", Access::Read),

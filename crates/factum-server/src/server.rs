@@ -8,6 +8,7 @@ use crate::{
     router::{Ends, Router},
 };
 use factum_core::AnyStore;
+use factum_log::rewrite::Maintenance;
 use std::{io, net::SocketAddr, pin::pin, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
@@ -65,6 +66,13 @@ impl Server {
         Ok(Self { listener, local, context: Shared::new(store, config) })
     }
 
+    /// Serves the maintenance of the store too, which is the embedded engine.
+    #[must_use]
+    pub fn maintained_by(self, maintenance: Maintenance) -> Self {
+        self.context.operations.provide(maintenance);
+        self
+    }
+
     /// The address, with the port that was taken.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -90,6 +98,7 @@ impl Server {
         context.drain.cancel();
         tasks.close();
         tasks.wait().await;
+        context.operations.end().await;
     }
 }
 

@@ -105,6 +105,7 @@ impl Host {
         let log = LogStore::open(data, factum::log::Options::default()).map_err(store::embedded)?;
         let server = Server::bind(Config::new(listen), AnyStore::new(log.clone()));
         let server = server.await.map_err(|error| not_listening(error, listen))?;
+        let server = server.maintained_by(log.reader().maintenance());
         let host = Self { dir: data.to_owned(), local: server.local_addr(), log, server };
         host.log.advertise(&host.url()).map_err(store::embedded)?;
         if let Some(why) = host.log.read_only() {

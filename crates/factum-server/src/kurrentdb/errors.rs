@@ -45,6 +45,12 @@ pub(super) fn required(name: &str) -> Status {
     invalid(format!("`{name}` is a required argument"))
 }
 
+/// There is no such scavenge going on.
+pub(super) fn scavenge_not_found(id: &str) -> Status {
+    let trailers = [(EXCEPTION, "scavenge-not-found"), ("scavenge-id", id)];
+    with(Code::NotFound, "Scavenge id was invalid.".to_owned(), &trailers)
+}
+
 /// The stream is tombstoned.
 pub(super) fn stream_deleted(stream: &StreamName) -> Status {
     let trailers = [(EXCEPTION, "stream-deleted"), (STREAM_NAME, stream.as_str())];

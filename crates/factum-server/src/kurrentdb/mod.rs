@@ -9,6 +9,7 @@
 //! | `filter` | filters by prefix and regular expression; pure |
 //! | `append`, `batch`, `delete` | writing |
 //! | `read`, `subscription`, `links` | reading |
+//! | `operations` | scavenging |
 //! | `features`, `gossip`, `monitoring` | what a client asks about the server |
 //!
 //! Commit and prepare position are both the position. Metadata and links are events like others:
@@ -30,6 +31,7 @@ mod filter;
 mod gossip;
 mod links;
 mod monitoring;
+mod operations;
 mod options;
 mod read;
 mod subscription;

@@ -7,11 +7,13 @@
 //! | `columns` | batches of events to messages; pure |
 //! | `error` | errors, in-band and as a status; pure |
 //! | `append_stream` | many appends in flight on one call |
+//! | `operations` | `factum.v1.Operations`: maintenance |
 
 mod answer;
 mod append_stream;
 mod columns;
 mod error;
+mod operations;
 mod request;
 
 use crate::{
@@ -29,6 +31,7 @@ use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use error::busy;
+pub(crate) use operations::Operations;
 
 /// The service.
 #[derive(Debug)]

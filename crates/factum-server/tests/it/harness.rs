@@ -75,6 +75,18 @@ impl Running {
         let mut config = Config::new(([127, 0, 0, 1], 0).into());
         change(&mut config);
         let server = Server::bind(config, store.clone()).await.unwrap();
+        Self::serve(server, store)
+    }
+
+    /// A server over the engine, with its maintenance.
+    pub(crate) async fn maintained(log: factum_log::LogStore) -> Self {
+        let config = Config::new(([127, 0, 0, 1], 0).into());
+        let store = AnyStore::new(log.clone());
+        let server = Server::bind(config, store.clone()).await.unwrap();
+        Self::serve(server.maintained_by(log.reader().maintenance()), store)
+    }
+
+    fn serve(server: Server, store: AnyStore) -> Self {
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(async {

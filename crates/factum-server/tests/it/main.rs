@@ -10,6 +10,7 @@ mod harness;
 mod http;
 mod info;
 mod limits;
+mod operations;
 mod streams_append;
 mod streams_read;
 mod subscribers;
