@@ -98,7 +98,7 @@ fn make_good(dir: &Path, options: &Options, loaded: &Loaded) -> Result<(), OpenE
     if let Some(cut) = loaded.tail.cut.clone()
         && !is_on(Bug::KeepTornTail)
     {
-        zero(last, cut)?;
+        last.zero(cut).map_err(Fault::io("write", &last.path))?;
     }
     if !is_on(Bug::SkipSyncAtOpen) {
         make_durable(last, loaded.tail.durable..loaded.tail.end)?;
@@ -140,18 +140,6 @@ fn make_durable(segment: &Segment, unproven: Range<u64>) -> Result<(), Fault> {
 
 /// At most this many bytes are written at once.
 const CHUNK: u64 = 1 << 20;
-
-fn zero(segment: &Segment, range: Range<u64>) -> Result<(), Fault> {
-    let zeroes = vec![0; usize::try_from(CHUNK).expect("1 MiB")];
-    let mut at = range.start;
-    while at < range.end {
-        let len = CHUNK.min(range.end - at);
-        let chunk = zeroes.get(..usize::try_from(len).expect("1 MiB at most")).unwrap_or_default();
-        segment.file.write_at(chunk, at).map_err(Fault::io("write", &segment.path))?;
-        at += len;
-    }
-    Ok(())
-}
 
 /// Writes the index file of a sealed segment whose index is in memory still, and uses it.
 pub(crate) fn index_segment(dir: &Path, options: &Options, segment: &Segment) -> Result<(), Fault> {

@@ -38,6 +38,9 @@ pub(crate) fn indexed_base_of(file_name: &str) -> Option<u64> {
     base_of(&format!("{}.log", file_name.strip_suffix(".idx")?))
 }
 
+/// Written over and over where many zeroes are: few enough to stay in a processor's cache.
+static ZEROES: [u8; 256 << 10] = [0; 256 << 10];
+
 /// Events that were there, and cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Missing {
@@ -103,6 +106,17 @@ impl Segment {
     pub(crate) fn publish(&self, end: u64) {
         let before = self.end.swap(end, Ordering::Release);
         assert!(before <= end, "what was published stays published");
+    }
+
+    /// Writes zeroes over a range of the file. They are not durable yet.
+    pub(crate) fn zero(&self, range: Range<u64>) -> io::Result<()> {
+        let mut at = range.start;
+        while at < range.end {
+            let len = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(ZEROES.len());
+            self.file.write_at(ZEROES.get(..len).unwrap_or_default(), at)?;
+            at += len as u64;
+        }
+        Ok(())
     }
 
     /// The ordinal of a position, which is at or after the segment's base.

@@ -17,6 +17,9 @@ type Work = Box<dyn FnOnce() + Send>;
 struct State {
     work: VecDeque<Work>,
     closed: bool,
+    /// Threads that sleep until they are told that work came. Telling costs a call of the system
+    /// even where nobody sleeps.
+    asleep: usize,
     /// How many were refused as too many.
     overloaded: u64,
 }
@@ -57,8 +60,12 @@ impl Pool {
         }
         let (filler, done) = completion();
         state.work.push_back(Box::new(move || filler.fill(work())));
+        // As many as sleep are told; whoever is awake looks for more before sleeping.
+        let is_one_untold = state.work.len() <= state.asleep;
         drop(state);
-        self.came.notify_one();
+        if is_one_untold {
+            self.came.notify_one();
+        }
         Ok(done)
     }
 
@@ -79,7 +86,9 @@ impl Pool {
             if state.closed {
                 return None;
             }
+            state.asleep += 1;
             state = self.came.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.asleep -= 1;
         }
     }
 

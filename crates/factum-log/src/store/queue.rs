@@ -18,6 +18,9 @@ struct State {
     jobs: VecDeque<Waiting>,
     bytes: usize,
     closed: bool,
+    /// The writer sleeps until it is told that a job came. Telling costs a call of the system even
+    /// where nobody sleeps.
+    is_asleep: bool,
     /// How many were refused as too many.
     overloaded: u64,
 }
@@ -60,8 +63,11 @@ impl Queue {
         let (filler, done) = completion();
         state.jobs.push_back((job, filler));
         state.bytes += weight;
+        let is_asleep = std::mem::take(&mut state.is_asleep);
         drop(state);
-        self.came.notify_one();
+        if is_asleep {
+            self.came.notify_one();
+        }
         Ok(done)
     }
 
@@ -73,8 +79,10 @@ impl Queue {
             if state.closed {
                 return None;
             }
+            state.is_asleep = true;
             state = self.came.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.is_asleep = false;
         state.bytes = 0;
         Some(std::mem::take(&mut state.jobs).into())
     }

@@ -40,9 +40,8 @@ impl Writer {
     }
 
     fn zero_up_to(&mut self, end: u64) -> Result<(), Fault> {
-        let len = usize::try_from(end - self.tail.zeroed).expect("a segment fits in memory");
         let segment = &self.segment;
-        let written = segment.file.write_at(&vec![0; len], self.tail.zeroed);
+        let written = segment.zero(self.tail.zeroed..end);
         written.map_err(Fault::io("write zeroes ahead to", &segment.path))?;
         segment.file.sync().map_err(Fault::io("sync", &segment.path))?;
         Counters::add(&self.shared.counters.syncs, 1);
