@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its end: HTTP/1.1 or HTTP/2 by what the client says
 //! first, closed when it is idle for too long, and when the server is to stop.
 
-use crate::{config::Limits, context::Context, router::Router};
+use crate::{config::Limits, context::Context, router::Router, socket::Socket};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -119,7 +119,8 @@ pub(crate) async fn serve(stream: TcpStream, router: Router, context: Context) {
     let activity = router.activity();
     let is_refusal = router.refuses();
     let builder = builder(limits);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), router));
+    let socket = TokioIo::new(Socket::new(stream, router.holds_back()));
+    let mut connection = pin!(builder.serve_connection(socket, router));
     let mut stopping: Option<Instant> = None;
     loop {
         let end = async {

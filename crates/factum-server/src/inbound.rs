@@ -1,7 +1,10 @@
 //! A request's body, counted: bytes that are received and not yet decoded are bounded over all
 //! calls, so that many half-sent messages cannot fill the memory.
 
-use crate::gate::Permit;
+use crate::{
+    gate::Permit,
+    socket::{HELD_BACK_MIN, HoldsBack},
+};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::{
@@ -9,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
+use tokio::time::Instant;
 use tonic::Status;
 
 /// Counts the bytes of one call; an extension of its request.
@@ -30,10 +34,31 @@ impl Meter {
     }
 }
 
+/// The first piece of a body, which is waited for since its head came.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    since: Instant,
+    holds_back: HoldsBack,
+}
+
+impl Awaited {
+    pub(crate) fn new(holds_back: HoldsBack) -> Self {
+        Self { since: Instant::now(), holds_back }
+    }
+
+    fn came(self) {
+        if self.since.elapsed() >= HELD_BACK_MIN {
+            self.holds_back.set();
+        }
+    }
+}
+
 /// The counted body.
 #[derive(Debug)]
 pub(crate) struct Counted<B> {
     pub(crate) body: B,
+    /// Until the first of it is there.
+    pub(crate) first: Option<Awaited>,
     pub(crate) meter: Meter,
     /// What the client is told where the bytes are too many.
     pub(crate) refusal: fn() -> Status,
@@ -52,6 +77,9 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(first) = self.first.take() {
+            first.came();
+        }
         Poll::Ready(polled.map(|frame| {
             let frame = frame.map_err(|error| Status::from_error(error.into()))?;
             let bytes = frame.data_ref().map_or(0, Bytes::len);

@@ -46,6 +46,7 @@ mod outbound;
 mod router;
 mod rpc;
 mod server;
+mod socket;
 mod statistics;
 mod status;
 mod subscribers;

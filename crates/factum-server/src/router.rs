@@ -6,11 +6,12 @@ use crate::{
     dcb, grpc,
     grpc::Protocol,
     health, http as plain,
-    inbound::{Counted, Meter},
+    inbound::{Awaited, Counted, Meter},
     kurrentdb,
     metrics::Call,
     outbound::{Watched, code_in},
     rpc::{self, Rpc},
+    socket::HoldsBack,
     v1,
 };
 use factum_proto::{
@@ -87,6 +88,7 @@ pub(crate) struct Router {
     context: Context,
     services: Arc<Services>,
     activity: Arc<Activity>,
+    holds_back: HoldsBack,
     ends: Ends,
     refuses: bool,
 }
@@ -102,11 +104,17 @@ impl Router {
     /// `refuses`: this connection is one too many, and is only told so.
     pub(crate) fn new(context: Context, ends: Ends, refuses: bool) -> Self {
         let services = Arc::new(Services::new(&context));
-        Self { context, services, activity: Activity::new(), ends, refuses }
+        let (activity, holds_back) = (Activity::new(), HoldsBack::default());
+        Self { context, services, activity, holds_back, ends, refuses }
     }
 
     pub(crate) fn activity(&self) -> Arc<Activity> {
         self.activity.clone()
+    }
+
+    /// Whether the client of this connection waits for acknowledgements, as is known later.
+    pub(crate) fn holds_back(&self) -> HoldsBack {
+        self.holds_back.clone()
     }
 
     pub(crate) fn refuses(&self) -> bool {
@@ -175,7 +183,9 @@ impl Router {
         let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let Ends { local, peer } = self.ends;
         let reached = Reached { authority, local, peer };
-        let mut request = request.map(|body| Counted { body, meter: meter.clone(), refusal });
+        let first = Some(Awaited::new(self.holds_back.clone()));
+        let mut request =
+            request.map(|body| Counted { body, first, meter: meter.clone(), refusal });
         request.extensions_mut().insert(meter);
         request.extensions_mut().insert(reached);
         Ok(request)

@@ -7,6 +7,7 @@ mod dcb;
 mod delete;
 mod errors;
 mod harness;
+mod held_back;
 mod http;
 mod info;
 mod limits;
