@@ -5,8 +5,8 @@ use factum_proto::event_store::client::streams::streams_client::StreamsClient;
 use std::time::{Duration, Instant};
 use tonic::transport::Endpoint;
 
-/// Cause: the crate `kurrentdb` does not set TCP_NODELAY, so that each of its calls waited 40 ms for
-/// the acknowledgement that the system delays. Fix: from its second call on it comes at once.
+/// Cause: the crate `kurrentdb` does not set TCP_NODELAY, so that each of its calls waited 40 ms
+/// for the acknowledgement that the system delays. Fix: from its second call on it comes at once.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_client_without_nodelay_waits_once() {
