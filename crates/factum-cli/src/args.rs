@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Read every byte of a store, and say what is damaged, where, and what is lost by it
     Verify(Verify),
+    /// Take what is deleted, truncated or expired out of the files, while the store serves
+    Scavenge(Scavenge),
     /// Copy a store into a folder while it is in use; again, what is new
     Backup(Backup),
     /// Make a store from a backup, as it was then or at a moment before
@@ -312,6 +314,27 @@ pub(crate) enum ExportFormat {
 /// Verifying.
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Scavenging.
+#[derive(Args, Debug)]
+pub(crate) struct Scavenge {
+    /// Events recorded within this time stay, whatever hides them: 90s, 12h, 7d, or 0
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse::seconds)]
+    pub(crate) grace: u64,
+    /// Segments of which less would be freed are left alone, in percent of their bytes
+    #[arg(long, value_name = "PERCENT", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) threshold: u32,
+    /// Bytes read and written a second, at most: 500k, 20M [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = parse::bytes)]
+    pub(crate) throttle: Option<u64>,
+    /// Stop the scavenge that a server is doing
+    #[arg(long)]
+    pub(crate) stop: bool,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

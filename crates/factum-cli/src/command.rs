@@ -6,6 +6,7 @@ mod export;
 mod follow;
 mod host;
 mod read;
+mod scavenge;
 mod shell;
 mod store;
 mod stream;
@@ -59,6 +60,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         }
         Command::Tail(args) => follow::tail(&open(url, Access::Existing).await?, &args, out).await,
         Command::Verify(args) => verify::verify(url, &args, out).await,
+        Command::Scavenge(args) => scavenge::scavenge(url, args, out).await,
         Command::Backup(args) => backup::backup(url, args, out).await,
         Command::Restore(args) => backup::restore(args, out).await,
         Command::Dev(args) => host::dev(args, out).await,

@@ -41,6 +41,7 @@ mod address;
 mod connect;
 mod factum;
 mod kurrent;
+pub mod operations;
 
 pub use address::{DEFAULT_PORT, InvalidAddress};
 pub use connect::{CONNECT_TIMEOUT, ConnectError, READ_AHEAD_BYTES};

@@ -109,6 +109,29 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time in whole seconds: `90s`, `12h`, `7d`, or `0`.
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
+    if text == "0" {
+        return Ok(0);
+    }
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+    match days {
+        Some(days) => days.checked_mul(24 * 3600).ok_or_else(|| "it is too long".to_owned()),
+        None => crate::time::span(text).map(|span| span.as_secs()),
+    }
+}
+
+/// Bytes: a whole number, with k, M or G for thousands, millions and milliards.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let units = [('k', 1_000), ('M', 1_000_000), ('G', 1_000_000_000)];
+    let unit = units.iter().find_map(|(unit, by)| Some((text.strip_suffix(*unit)?, *by)));
+    let (digits, by) = unit.unwrap_or((text, 1));
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(by));
+    number
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "it is a whole number above 0, such as 500k or 20M".to_owned())
+}
+
 /// The character between cells: one byte.
 pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
@@ -121,6 +144,17 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_bytes_have_units() {
+        assert_eq!(["0", "90s", "12h", "7d"].map(seconds), [0, 90, 43_200, 604_800].map(Ok));
+        assert!(seconds("7").is_err() && seconds("-1d").is_err() && seconds("d").is_err());
+        assert_eq!(
+            ["1", "500k", "20M", "1G"].map(bytes),
+            [1, 500_000, 20_000_000, 1_000_000_000].map(Ok)
+        );
+        assert!(bytes("0").is_err() && bytes("99999999999G").is_err() && bytes("x").is_err());
+    }
 
     #[test]
     fn an_as_of_is_a_position_or_a_moment() {

@@ -13,6 +13,7 @@ mod imports;
 mod logs;
 mod main_job;
 mod round_trip;
+mod scavenge;
 mod selection;
 mod shell;
 #[cfg(target_os = "linux")]
