@@ -6,6 +6,7 @@ mod export;
 mod follow;
 mod host;
 mod read;
+mod remote;
 mod scavenge;
 mod shell;
 mod store;

@@ -6,16 +6,19 @@
 //! | `decode` | what is answered, from messages |
 //! | `refusal` | errors, rebuilt as the server's store had them |
 //! | `pipeline` | many appends in flight on one call |
+//! | `copies` | the bytes of the server's store |
 //! | `batches` | the answers of reads and subscriptions, pulled |
 
 mod batches;
 mod columns;
+pub mod copies;
 mod decode;
 mod encode;
 mod pipeline;
 mod refusal;
 
 pub use batches::FactumBatches;
+pub use copies::{CopiesClient, CopyError};
 
 use crate::{
     address::Address,

@@ -45,5 +45,5 @@ pub mod operations;
 
 pub use address::{DEFAULT_PORT, InvalidAddress};
 pub use connect::{CONNECT_TIMEOUT, ConnectError, READ_AHEAD_BYTES};
-pub use factum::{FactumBatches, FactumClient};
+pub use factum::{CopiesClient, CopyError, FactumBatches, FactumClient, copies};
 pub use kurrent::{KurrentBatches, KurrentClient};

@@ -55,6 +55,15 @@ impl Held {
     }
 }
 
+/// How long a log is: its newest segment, and the end of that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Length {
+    /// The position of the newest segment's first event.
+    pub base: u64,
+    /// Bytes before this offset are durable.
+    pub end: u64,
+}
+
 /// Why a source did not give what it was asked for.
 #[derive(thiserror::Error, Debug)]
 #[non_exhaustive]
@@ -89,6 +98,6 @@ pub trait Source {
     /// What there is now.
     fn inventory(&self) -> Result<Inventory, SourceError>;
 
-    /// Bytes of a segment: of at most [`PIECE_BYTES_MAX`] all, and at least one.
-    fn read(&self, of: &Held, range: Range<u64>) -> Result<Vec<u8>, SourceError>;
+    /// Bytes of a segment: of a range of at most [`PIECE_BYTES_MAX`] all, and at least one.
+    fn piece(&self, of: &Held, range: Range<u64>) -> Result<Vec<u8>, SourceError>;
 }

@@ -58,6 +58,10 @@ pub struct Limits {
     pub header_bytes_max: u32,
     /// Bytes of appends that are decoded and not yet answered, of all calls.
     pub append_bytes_max: usize,
+    /// Pieces of segments that are read at once for copies, of 1 MiB each.
+    pub copies_max: usize,
+    /// Verifications at once: each needs memory for the index of a segment.
+    pub verifications_max: usize,
     /// Appends that are not yet answered on one streaming call. More are not read until some are.
     pub appends_per_call_max: usize,
     /// Streaming appends of one call that have begun and are not complete.
@@ -93,6 +97,8 @@ impl Default for Limits {
             received_bytes_max: 512 << 20,
             header_bytes_max: 16 << 10,
             append_bytes_max: 256 << 20,
+            copies_max: 16,
+            verifications_max: 1,
             appends_per_call_max: 1_024,
             open_appends_per_call_max: 256,
             dcb_batch_events_max: 1_000,

@@ -4,6 +4,7 @@ use crate::{
     config::Config, gate::Gate, metrics::Metrics, operations::Operations, subscribers::Subscribers,
 };
 use factum_core::AnyStore;
+use factum_log::LogStore;
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
@@ -13,6 +14,8 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) store: AnyStore,
+    /// The engine, where the store is a folder of it.
+    pub(crate) log: Option<LogStore>,
     pub(crate) config: Config,
     pub(crate) gate: Gate,
     pub(crate) metrics: Metrics,
@@ -28,9 +31,10 @@ pub(crate) struct Shared {
 pub(crate) type Context = Arc<Shared>;
 
 impl Shared {
-    pub(crate) fn new(store: AnyStore, config: Config) -> Context {
+    pub(crate) fn new(store: AnyStore, log: Option<LogStore>, config: Config) -> Context {
         Arc::new(Self {
             store,
+            log,
             gate: Gate::new(&config.limits),
             config,
             metrics: Metrics::default(),

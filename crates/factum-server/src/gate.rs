@@ -94,6 +94,8 @@ pub(crate) struct Gate {
     pub(crate) subscriptions: Arc<Counter>,
     pub(crate) received_bytes: Arc<Counter>,
     pub(crate) append_bytes: Arc<Counter>,
+    pub(crate) copies: Arc<Counter>,
+    pub(crate) verifications: Arc<Counter>,
 }
 
 impl Gate {
@@ -105,6 +107,8 @@ impl Gate {
             subscriptions: Counter::new(limits.subscriptions_max),
             received_bytes: Counter::new(limits.received_bytes_max),
             append_bytes: Counter::new(limits.append_bytes_max),
+            copies: Counter::new(limits.copies_max),
+            verifications: Counter::new(limits.verifications_max),
         }
     }
 }

@@ -3,16 +3,17 @@
 //! | folder | protocol |
 //! |---|---|
 //! | `v1` | Factum's own, `factum.v1.Store`: the whole store, in batches |
+//! | `copies` | `factum.v1.Copies`: bytes of a folder of the engine, and verifying it |
 //! | `kurrentdb` | KurrentDB's first gRPC protocol: its published clients work unchanged |
 //! | `dcb` | UmaDB's `umadb.v1.DCB` |
 //! | `http` | health, `/info`, Prometheus' `/metrics`, over HTTP/1.1 and HTTP/2 |
 //! | `health` | gRPC's own health service |
 //!
 //! Each folder maps messages to the words of `factum-core` in pure functions, and has a thin shell
-//! that calls the store. Nothing here knows which store that is, but the maintenance of the
-//! embedded engine, where the server is given it ([`Server::maintained_by`]). Every resource has a
-//! named limit ([`Limits`]); what is over it is refused with a status, and nothing waits in a queue
-//! without end: reads and subscriptions are pulled by the client's own flow control.
+//! that calls the store. Nothing here knows which store that is, but `copies` and the maintenance
+//! of the embedded engine, where the server is given it ([`Server::bind_log`]). Every resource has
+//! a named limit ([`Limits`]); what is over it is refused with a status, and nothing waits in a
+//! queue without end: reads and subscriptions are pulled by the client's own flow control.
 //!
 //! ```no_run
 //! use factum_core::{AnyStore, MemoryStore};
@@ -32,6 +33,7 @@ mod clock;
 mod config;
 mod connection;
 mod context;
+mod copies;
 mod dcb;
 mod gate;
 mod grpc;

@@ -3,7 +3,7 @@
 use crate::{
     connection::{Activity, Busy},
     context::{Context, Reached},
-    dcb, grpc,
+    copies, dcb, grpc,
     grpc::Protocol,
     health, http as plain,
     inbound::{Awaited, Counted, Meter},
@@ -21,7 +21,9 @@ use factum_proto::{
         server_features::server_features_server::ServerFeaturesServer,
         streams::streams_server::StreamsServer,
     },
-    factum::v1::{operations_server::OperationsServer, store_server::StoreServer},
+    factum::v1::{
+        copies_server::CopiesServer, operations_server::OperationsServer, store_server::StoreServer,
+    },
     grpc::health::v1::health_server::HealthServer,
     umadb::v1::dcb_server::DcbServer,
 };
@@ -35,6 +37,7 @@ struct Services {
     v1: StoreServer<v1::Service>,
     operations: OperationsServer<v1::Operations>,
     kurrent_operations: KurrentOperations<kurrentdb::Service>,
+    copies: CopiesServer<copies::Service>,
     streams: StreamsServer<kurrentdb::Service>,
     features: ServerFeaturesServer<kurrentdb::Service>,
     gossip: GossipServer<kurrentdb::Service>,
@@ -51,6 +54,7 @@ impl Services {
             v1: StoreServer::new(v1::Service::new(context.clone())).max_decoding_message_size(max),
             operations: OperationsServer::new(v1::Operations::new(context.clone())),
             kurrent_operations: KurrentOperations::from_arc(kurrentdb.clone()),
+            copies: CopiesServer::new(copies::Service::new(context.clone())),
             streams: StreamsServer::from_arc(kurrentdb.clone()).max_decoding_message_size(max),
             features: ServerFeaturesServer::from_arc(kurrentdb.clone()),
             gossip: GossipServer::from_arc(kurrentdb.clone()),
@@ -63,6 +67,7 @@ impl Services {
     async fn call(&self, rpc: &Rpc, request: Request<Counted<Incoming>>) -> Response<Body> {
         let Ok(response) = match rpc.service {
             kurrentdb::FEATURES_SERVICE => self.features.clone().call(request).await,
+            rpc::COPIES => self.copies.clone().call(request).await,
             health::SERVICE => self.health.clone().call(request).await,
             rpc::OPERATIONS => self.operations.clone().call(request).await,
             service if service.contains(".operations.") => {

@@ -17,7 +17,7 @@ pub enum Access {
     Write,
     /// To see how the server is.
     Observe,
-    /// To maintain the store: to take out of it what is hidden or must go.
+    /// To maintain the store: to take out of it what is hidden or must go; to copy and verify it.
     Operate,
 }
 
@@ -36,6 +36,7 @@ pub struct Rpc {
 
 const V1: &str = "factum.v1.Store";
 pub(crate) const OPERATIONS: &str = "factum.v1.Operations";
+pub(crate) const COPIES: &str = "factum.v1.Copies";
 const DCB: &str = "umadb.v1.DCB";
 const STREAMS: &str = "event_store.client.streams.Streams";
 
@@ -45,6 +46,11 @@ const fn v1(method: &'static str, access: Access) -> Rpc {
 
 const fn operation(method: &'static str, access: Access) -> Rpc {
     Rpc { service: OPERATIONS, method, access, protocol: Protocol::V1, features: &[] }
+}
+
+const fn copies(method: &'static str) -> Rpc {
+    let (access, protocol) = (Access::Operate, Protocol::V1);
+    Rpc { service: COPIES, method, access, protocol, features: &[] }
 }
 
 const fn health_rpc(method: &'static str) -> Rpc {
@@ -82,6 +88,9 @@ pub const RPCS: &[Rpc] = &[
     operation("StartScavenge", Access::Operate),
     operation("StopScavenge", Access::Operate),
     operation("ScavengeStatus", Access::Observe),
+    copies("Inventory"),
+    copies("ReadSegment"),
+    copies("Verify"),
     kurrentdb(STREAMS, "Read", Access::Read).with(&["position", "events"]),
     kurrentdb(STREAMS, "Append", Access::Write),
     kurrentdb(STREAMS, "BatchAppend", Access::Write).with(&["deadline_duration"]),

@@ -8,7 +8,7 @@ use crate::{
     router::{Ends, Router},
 };
 use factum_core::AnyStore;
-use factum_log::rewrite::Maintenance;
+use factum_log::{LogStore, rewrite::Maintenance};
 use std::{io, net::SocketAddr, pin::pin, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
@@ -54,6 +54,25 @@ impl Server {
     ///
     /// [`ServerError::Listen`] where the address is taken or not this machine's.
     pub async fn bind(config: Config, store: AnyStore) -> Result<Self, ServerError> {
+        Self::listen(config, store, None).await
+    }
+
+    /// The same over a folder of the engine, which can be maintained, copied and verified too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::bind`].
+    pub async fn bind_log(config: Config, log: LogStore) -> Result<Self, ServerError> {
+        let maintenance = log.reader().maintenance();
+        let server = Self::listen(config, AnyStore::new(log.clone()), Some(log)).await?;
+        Ok(server.maintained_by(maintenance))
+    }
+
+    async fn listen(
+        config: Config,
+        store: AnyStore,
+        log: Option<LogStore>,
+    ) -> Result<Self, ServerError> {
         let address = config.listen;
         let listen = async {
             let listener = TcpListener::bind(address).await?;
@@ -63,7 +82,7 @@ impl Server {
         let listening = listen.await;
         let (listener, local) =
             listening.map_err(|source| ServerError::Listen { address, source })?;
-        Ok(Self { listener, local, context: Shared::new(store, config) })
+        Ok(Self { listener, local, context: Shared::new(store, log, config) })
     }
 
     /// Serves the maintenance of the store too, which is the embedded engine.

@@ -7,12 +7,13 @@
 use std::{error::Error, path::PathBuf};
 
 /// Every file that is compiled, by its path under the folder of the `.proto` files.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "event_store/gossip.proto",
     "event_store/monitoring.proto",
     "event_store/operations.proto",
     "event_store/server_features.proto",
     "event_store/streams.proto",
+    "factum/v1/copies.proto",
     "factum/v1/operations.proto",
     "factum/v1/store.proto",
     "google/rpc/status.proto",

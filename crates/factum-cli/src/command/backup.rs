@@ -1,6 +1,6 @@
 //! `factum backup` and `factum restore`: a copy to go back to, and going back.
 
-use super::store;
+use super::{remote::Remote, store, verify};
 use crate::{
     args,
     console::{self, Out},
@@ -9,22 +9,28 @@ use crate::{
 use factum::log::{
     LogStore, Options, World,
     backup::{self, BackupError, Restore, RestoreError, Restored, Taken, Upto},
+    copy::{Source, SourceError},
     verify::Progress,
 };
 use factum::{Position, Timestamp};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::{io::Write, path::PathBuf};
+use tokio::runtime::Handle;
 
 /// Takes a backup of the store that the URL names.
 pub(super) async fn backup(url: &str, args: args::Backup, out: &mut Out) -> Outcome {
-    let Ok(dir) = factum::folder(url) else {
-        return Err(Failure::usage(format!("backup reads a folder, and {url} names none"))
-            .help("use --at file:FOLDER"));
-    };
-    store::must_exist(&dir)?;
     let json = args.json;
-    let taken = blocking(move || of_folder(&dir, &args)).await?;
+    let taken = match factum::folder(url) {
+        Ok(dir) => {
+            store::must_exist(&dir)?;
+            blocking(move || of_folder(&dir, &args)).await?
+        }
+        Err(_) => {
+            let (client, runtime) = (verify::copies(url)?, Handle::current());
+            blocking(move || take(&Remote { client, runtime }, &args)).await?
+        }
+    };
     report(&taken, json, out)
 }
 
@@ -60,11 +66,16 @@ async fn blocking<T: Send + 'static>(
 
 fn of_folder(dir: &std::path::Path, args: &args::Backup) -> Outcome<Taken> {
     let store = LogStore::open(dir, Options::default()).map_err(store::embedded)?;
+    let taken = take(&store.reader(), args);
+    store.close();
+    taken
+}
+
+fn take(source: &dyn Source, args: &args::Backup) -> Outcome<Taken> {
     let bar = console::progress("backing up", Some(0), true);
     let mut watch = |progress| watch(&bar, progress);
-    let taken = backup::backup(&store.reader(), &args.dest, &World::default(), &mut watch);
+    let taken = backup::backup(source, &args.dest, &World::default(), &mut watch);
     bar.finish_and_clear();
-    store.close();
     taken.map_err(not_taken)
 }
 
@@ -134,6 +145,9 @@ fn not_taken(error: BackupError) -> Failure {
         BackupError::Full { .. } => {
             "free some space and run it again: it goes on. The backup before is as it was"
         }
+        BackupError::Source(SourceError::Unreachable { .. }) => {
+            "start the server, and run it again: it goes on. The backup before is as it was"
+        }
         BackupError::Source(_) => {
             "`factum verify` says what is damaged; the backup before is as it was"
         }
@@ -141,6 +155,7 @@ fn not_taken(error: BackupError) -> Failure {
     };
     let exit = match error {
         BackupError::Full { .. } | BackupError::Disk(_) => Exit::Failure,
+        BackupError::Source(SourceError::Unreachable { .. }) => Exit::Unreachable,
         _ => Exit::Store,
     };
     Failure::new(exit, error).help(cure)

@@ -10,7 +10,7 @@ use crate::{
     console::{self, BOLD, CYAN, DIM, Out, warning},
     failure::{Exit, Failure, Outcome},
 };
-use factum::{AnyStore, log::LogStore};
+use factum::log::LogStore;
 use factum_server::{Config, Server, ServerError};
 use serde::Deserialize;
 use std::{
@@ -103,9 +103,8 @@ struct Host {
 impl Host {
     async fn start(data: &Path, listen: SocketAddr) -> Outcome<Self> {
         let log = LogStore::open(data, factum::log::Options::default()).map_err(store::embedded)?;
-        let server = Server::bind(Config::new(listen), AnyStore::new(log.clone()));
+        let server = Server::bind_log(Config::new(listen), log.clone());
         let server = server.await.map_err(|error| not_listening(error, listen))?;
-        let server = server.maintained_by(log.reader().maintenance());
         let host = Self { dir: data.to_owned(), local: server.local_addr(), log, server };
         host.log.advertise(&host.url()).map_err(store::embedded)?;
         if let Some(why) = host.log.read_only() {

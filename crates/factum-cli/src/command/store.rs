@@ -45,7 +45,7 @@ fn failure(error: OpenError, url: &str) -> Failure {
     }
 }
 
-fn client(error: factum::client::ConnectError, url: &str) -> Failure {
+pub(super) fn client(error: factum::client::ConnectError, url: &str) -> Failure {
     use factum::client::ConnectError;
     match error {
         ConnectError::Address(error) => {

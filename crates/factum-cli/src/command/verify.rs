@@ -1,4 +1,4 @@
-//! `factum verify`: every byte of a store, read and compared.
+//! `factum verify`: every byte of a store, read and compared, here or by the server that has it.
 //!
 //! What must hold: damage is never a matter of one line among many: it decides the exit code.
 
@@ -8,27 +8,34 @@ use crate::{
     console::{self, Out},
     failure::{Exit, Failure, Outcome},
 };
-use factum::log::{
-    World,
-    verify::{Finding, Progress, Report, Severity},
+use factum::{
+    Uuid,
+    client::{
+        CopiesClient, CopyError,
+        copies::{VerifyFinding, VerifyProgress, VerifyReport, verify_response::Content},
+    },
+    log::{
+        World,
+        verify::{Finding, Progress, Report},
+    },
 };
 use serde_json::{Value, json};
 use std::{io::Write, path::PathBuf};
 
 /// Verifies the store that the URL names.
 pub(super) async fn verify(url: &str, args: &args::Verify, out: &mut Out) -> Outcome {
-    let Ok(dir) = factum::folder(url) else {
-        return Err(Failure::usage(format!("verify reads a folder, and {url} names none"))
-            .help("stop the server, and use --at file:FOLDER"));
+    let report = match factum::folder(url) {
+        Ok(dir) => {
+            let work = tokio::task::spawn_blocking(move || folder(dir));
+            work.await.map_err(|error| Failure::new(Exit::Failure, error))??
+        }
+        Err(_) => server(url).await?,
     };
-    let work = tokio::task::spawn_blocking(move || folder(dir));
-    let ended = work.await.map_err(|error| Failure::new(Exit::Failure, error))?;
-    let report = ended?;
     show(&report, args.json, out)?;
     verdict(&report)
 }
 
-fn folder(dir: PathBuf) -> Outcome<Report> {
+fn folder(dir: PathBuf) -> Outcome<VerifyReport> {
     let bar = console::progress("verifying", Some(0), true);
     let mut watch = |Progress { bytes, bytes_total }| {
         bar.set_length(bytes_total);
@@ -37,31 +44,100 @@ fn folder(dir: PathBuf) -> Outcome<Report> {
     };
     let verified = factum::log::verify::verify(&dir, &World::default(), &mut watch);
     bar.finish_and_clear();
-    verified.map_err(store::embedded)
+    verified.map(|report| told(&report)).map_err(store::embedded)
 }
 
-fn show(report: &Report, as_json: bool, out: &mut Out) -> Outcome {
+/// Has a server verify its store.
+async fn server(url: &str) -> Outcome<VerifyReport> {
+    let client = copies(url)?;
+    let refused = |error| unverified(url, &error);
+    let mut answers = client.verify().await.map_err(refused)?;
+    let bar = console::progress("verifying", Some(0), true);
+    let report = loop {
+        let answer = answers.message().await.map_err(|status| refused(client.error(&status)))?;
+        match answer.and_then(|answer| answer.content) {
+            Some(Content::Progress(VerifyProgress { bytes, bytes_total })) => {
+                bar.set_length(bytes_total);
+                bar.set_position(bytes);
+            }
+            Some(Content::Report(report)) => break report,
+            None => {
+                let cause = format!("{} ended before it had verified all", client.authority());
+                return Err(Failure::new(Exit::Unreachable, cause).help("run it again"));
+            }
+        }
+    };
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// A client for the bytes of the store that a URL names.
+pub(super) fn copies(url: &str) -> Outcome<CopiesClient> {
+    if !url.starts_with("factum:") {
+        let cause = format!("this needs the bytes of a store, and {url} does not give them");
+        return Err(Failure::usage(cause).help("use --at factum://HOST:PORT, or --at file:FOLDER"));
+    }
+    CopiesClient::new(url).map_err(|error| store::client(error, url))
+}
+
+fn unverified(url: &str, error: &CopyError) -> Failure {
+    let (exit, cure) = match error {
+        CopyError::Unavailable { .. } => (Exit::Unreachable, "start it, or try again later"),
+        _ => (Exit::Store, "stop it, and use --at file: with its folder"),
+    };
+    Failure::new(exit, format!("{url}: {error}")).help(cure)
+}
+
+/// A report as a server tells it.
+fn told(report: &Report) -> VerifyReport {
+    let finding = |finding: &Finding| VerifyFinding {
+        severity: finding.severity.name().to_owned(),
+        file: finding.file.display().to_string(),
+        offset: finding.offset,
+        what: finding.defect.to_string(),
+        lost_from: finding.lost.as_ref().map_or(0, |lost| *lost.start()),
+        lost_to: finding.lost.as_ref().map_or(0, |lost| *lost.end()),
+    };
+    VerifyReport {
+        store: report.store.map(|store| store.as_bytes().to_vec().into()).unwrap_or_default(),
+        head: report.head.0,
+        segments: report.segments,
+        events: report.events,
+        bytes: report.bytes,
+        damaged: report.is_damaged(),
+        findings: report.findings.iter().map(finding).collect(),
+        findings_left_out: report.findings_left_out,
+        streams_not_followed: report.streams_not_followed,
+    }
+}
+
+fn show(report: &VerifyReport, as_json: bool, out: &mut Out) -> Outcome {
     if as_json {
         writeln!(out, "{}", json(report))?;
     } else {
         for finding in &report.findings {
-            writeln!(
-                out,
-                "{:<9} {}",
-                finding.severity.name(),
-                console::printable(&finding.to_string())
-            )?;
+            writeln!(out, "{}", console::printable(&line(finding)))?;
         }
         writeln!(out, "{}", summary(report))?;
     }
     Ok(out.flush()?)
 }
 
-fn summary(report: &Report) -> String {
-    let Report { events, head, segments, bytes, .. } = report;
+fn line(finding: &VerifyFinding) -> String {
+    let VerifyFinding { severity, file, offset, what, lost_from, lost_to } = finding;
+    let lost = match (lost_from, lost_to) {
+        (0, _) => String::new(),
+        (from, to) if from == to => format!("; position {from} cannot be read"),
+        (from, to) => format!("; positions {from} to {to} cannot be read"),
+    };
+    format!("{severity:<9} {file} at offset {offset}: {what}{lost}")
+}
+
+fn summary(report: &VerifyReport) -> String {
+    let VerifyReport { events, head, segments, bytes, .. } = report;
     let mut said = format!(
         "{events} events up to position {head} in {segments} segments, {bytes} bytes: {}",
-        if report.is_damaged() { "damaged" } else { "whole" }
+        if report.damaged { "damaged" } else { "whole" }
     );
     if report.streams_not_followed > 0 {
         let count = report.streams_not_followed;
@@ -73,22 +149,21 @@ fn summary(report: &Report) -> String {
     said
 }
 
-fn json(report: &Report) -> Value {
-    let finding = |finding: &Finding| {
-        let lost =
-            finding.lost.as_ref().map(|lost| json!({"from": lost.start(), "to": lost.end()}));
+fn json(report: &VerifyReport) -> Value {
+    let finding = |finding: &VerifyFinding| {
+        let (from, to) = (finding.lost_from, finding.lost_to);
         json!({
-            "severity": finding.severity.name(),
-            "file": finding.file.display().to_string(),
+            "severity": finding.severity,
+            "file": finding.file,
             "offset": finding.offset,
-            "what": finding.defect.to_string(),
-            "lost": lost,
+            "what": finding.what,
+            "lost": (from > 0).then(|| json!({"from": from, "to": to})),
         })
     };
     json!({
-        "damaged": report.is_damaged(),
-        "store": report.store.map(|store| store.to_string()),
-        "head": report.head.0,
+        "damaged": report.damaged,
+        "store": Uuid::from_slice(&report.store).ok().map(|store| store.to_string()),
+        "head": report.head,
         "segments": report.segments,
         "events": report.events,
         "bytes": report.bytes,
@@ -98,12 +173,12 @@ fn json(report: &Report) -> Value {
     })
 }
 
-fn verdict(report: &Report) -> Outcome {
-    if !report.is_damaged() {
+fn verdict(report: &VerifyReport) -> Outcome {
+    if !report.damaged {
         return Ok(());
     }
     let of = |severity| report.findings.iter().filter(|one| one.severity == severity).count();
-    let (damage, derived) = (of(Severity::Damage), of(Severity::Derived));
+    let (damage, derived) = (of("damage"), of("derived"));
     let cause = format!("{damage} findings of damage to the log, {derived} to files made from it");
     let cure = if damage == 0 {
         "delete the files that are named while the store is closed: opening makes them anew, and \

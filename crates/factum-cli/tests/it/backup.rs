@@ -147,3 +147,36 @@ fn a_full_disk_leaves_the_backup_before_and_more_room_lets_it_go_on() {
     let said = place.run(&["backup", "small/kept"]).ok();
     assert!(said.starts_with("backed up to position 1300"), "{said}");
 }
+
+#[test]
+fn a_server_is_backed_up_and_verified_while_it_takes_appends() {
+    let mut place = Place::new();
+    fill(&place, 0, 1500);
+    let server = place.serve();
+    let said = place.run(&["backup", "kept"]).ok();
+    assert!(said.starts_with("backed up to position 1500: "), "{said}");
+    let url = place.at.clone();
+    std::thread::scope(|scope| {
+        scope.spawn(|| fill(&place, 1500, 1500));
+        for _ in 0..3 {
+            place.run(&["--at", &url, "backup", "kept"]).ok();
+            place.run(&["--at", "file:kept", "verify"]).ok();
+            let said = place.run(&["--at", &url, "verify"]).ok();
+            assert!(said.trim_end().ends_with(": whole"), "{said}");
+        }
+    });
+    place.run(&["backup", "kept"]).ok();
+    place.run(&["restore", "kept", "--to", "file:all"]).ok();
+    assert_eq!(exported(&place, "file:all"), exported(&place, &url));
+
+    let path = place.path("data/00000000000000000001.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[70_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let ran = place.run(&["verify"]);
+    assert!(ran.out.contains("damage    00000000000000000001.log at offset "), "{ran:?}");
+    ran.fails(7, &["findings of damage to the log"]);
+    server.kill_9();
+    place.run(&["verify"]).fails(5, &["does not answer", "help: start it"]);
+    place.run(&["--at", "kurrentdb://127.0.0.1:1?tls=false", "verify"]).fails(2, &["file:FOLDER"]);
+}

@@ -294,7 +294,7 @@ impl Run<'_> {
             return Ok(false);
         }
         let start = bytes.saturating_sub(COMPARED_BYTES);
-        let here = self.source.read(held, start..bytes)?;
+        let here = self.source.piece(held, start..bytes)?;
         let mut there = vec![0; here.len()];
         file.read_at(&mut there, start).map_err(Fault::io("read", self.target.dir))?;
         Ok(here == there)
@@ -343,7 +343,7 @@ impl SegmentSource for FromStore<'_> {
                 Ok(piece)
             }
             _ => {
-                let piece = self.source.read(self.held, range)?;
+                let piece = self.source.piece(self.held, range)?;
                 self.copied += piece.len() as u64;
                 Ok(piece)
             }

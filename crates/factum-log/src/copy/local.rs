@@ -1,12 +1,35 @@
 //! An open store as a source.
 
-use super::{Held, Inventory, PIECE_BYTES_MAX, Source, SourceError};
+use super::{Held, Inventory, Length, PIECE_BYTES_MAX, Source, SourceError};
 use crate::{
     Reader,
     error::Fault,
     segment::{Segment, segment_path},
 };
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{future::poll_fn, ops::Range, path::PathBuf, sync::Arc, task::Poll};
+
+impl Reader {
+    /// How long the log is.
+    #[must_use]
+    pub fn length(&self) -> Length {
+        let segments = self.shared.segments();
+        let newest = segments.last().expect("there is always a segment");
+        Length { base: newest.base(), end: newest.end() }
+    }
+
+    /// Waits until the log is longer than that, or the store is closed.
+    pub async fn grows(&self, seen: Length) {
+        let waiter = self.waiter();
+        poll_fn(|context| {
+            let head = self.head();
+            // Some appends have no event, and do not move the head: it is looked at again once
+            // whoever publishes knows of this one.
+            let waits = self.length() == seen && waiter.wait_past(head, context.waker());
+            if waits && self.length() == seen { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+}
 
 impl Source for Reader {
     fn folder(&self) -> Option<PathBuf> {
@@ -39,13 +62,16 @@ impl Source for Reader {
         Ok(Inventory { store, head, segments: segments.iter().map(held).collect() })
     }
 
-    fn read(&self, of: &Held, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+    fn piece(&self, of: &Held, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         let segments = self.shared.segments();
         let nth = segments.partition_point(|segment| segment.base() < of.base);
         let segment = segments.get(nth).filter(|one| one.header.seed == of.seed);
         let segment = segment.ok_or(SourceError::Replaced { base: of.base })?;
         let end = range.end.min(segment.end()).min(range.start.saturating_add(PIECE_BYTES_MAX));
         let len = end.saturating_sub(range.start);
+        if len == 0 {
+            return Err(SourceError::Replaced { base: of.base });
+        }
         let mut bytes = vec![0; usize::try_from(len).expect("a piece is small")];
         let read = segment.file.read_at(&mut bytes, range.start);
         read.map_err(Fault::io("read", &segment.path))?;

@@ -128,7 +128,8 @@ impl Folder<'_> {
             Some(index) => IndexCopy::File(&**index, &index_path),
             None => IndexCopy::Absent(&index_path),
         };
-        let subject = Subject { path: &path, base, file: &*file, next, index: copy };
+        let subject =
+            Subject { path: &path, base, file: &*file, next, index: copy, acknowledged: None };
         let walked = run.segment(&subject)?;
         let len = |file: &dyn File| file.len().unwrap_or(0);
         run.progress.file(len(&*file) + index.as_deref().map_or(0, len));

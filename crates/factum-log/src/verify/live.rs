@@ -54,7 +54,8 @@ impl Reader {
         // Of a sealed segment the zeroes at the end count too.
         let file: &dyn File = if next.is_some() { &*segment.file } else { &published };
         let (path, base) = (&*segment.path, segment.base());
-        run.segment(&Subject { path, base, file, next, index: copy })?;
+        let acknowledged = next.is_none().then_some(published.end);
+        run.segment(&Subject { path, base, file, next, index: copy, acknowledged })?;
         run.progress.file(segment.end());
         Ok(())
     }

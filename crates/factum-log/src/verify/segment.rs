@@ -32,6 +32,8 @@ pub(super) struct Subject<'a> {
     /// The first position of the one after it; `None` for the newest.
     pub(super) next: Option<u64>,
     pub(super) index: IndexCopy<'a>,
+    /// Of the newest segment of an open store: bytes before this offset were acknowledged.
+    pub(super) acknowledged: Option<u64>,
 }
 
 /// What a segment's frames said, as far as later checks want it.
@@ -161,7 +163,9 @@ impl Run<'_> {
 
     /// What comes after the last whole append.
     fn end(&mut self, subject: &Subject<'_>, scan: &Scan) {
-        if subject.next.is_none() {
+        if subject.acknowledged.is_some_and(|end| scan.end < end) {
+            self.add(subject, scan.end, Damage::Frame.into());
+        } else if subject.next.is_none() {
             if let Some(cut) = &scan.cut {
                 self.note(subject, cut.start, (Severity::Leftover, Defect::Torn));
             }

@@ -300,4 +300,12 @@ fn an_open_store_is_verified_while_it_grows() {
     let findings = live(&reader).findings;
     let found: Vec<_> = findings.iter().map(|one| (one.severity, one.offset)).collect();
     assert_eq!(found, [(Severity::Derived, 0), (Severity::Damage, at as u64)]);
+    // The last append: no frame after it proves that it was acknowledged, but the store knows.
+    let names = files(dir.path());
+    let newest = names.keys().rfind(|name| name.ends_with(".log")).unwrap();
+    let path = dir.path().join(newest);
+    let at = frames(&path).last().unwrap().0;
+    flip(&path, at + 30);
+    let found = live(&reader).findings.pop().unwrap();
+    assert_eq!((found.severity, found.offset), (Severity::Damage, at as u64));
 }

@@ -6,6 +6,7 @@ use factum_core::{
     Position, Read, ReadError, Reading, Receipt, Statistics, StreamMetadata, StreamName, Subscribe,
     store::DynBatches,
 };
+use factum_log::LogStore;
 use factum_proto::{
     event_store::client::{
         self as shared, Empty, StreamIdentifier,
@@ -84,6 +85,14 @@ impl Running {
         let store = AnyStore::new(log.clone());
         let server = Server::bind(config, store.clone()).await.unwrap();
         Self::serve(server.maintained_by(log.reader().maintenance()), store)
+    }
+
+    /// Over a folder of the engine.
+    pub(crate) async fn over(log: LogStore, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new(([127, 0, 0, 1], 0).into());
+        change(&mut config);
+        let store = AnyStore::new(log.clone());
+        Self::serve(Server::bind_log(config, log).await.unwrap(), store)
     }
 
     fn serve(server: Server, store: AnyStore) -> Self {

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod batch;
+mod copies;
 mod dcb;
 mod delete;
 mod errors;
