@@ -18,8 +18,8 @@ use std::{
 /// Bytes of an event of 256 with its name, numbers and checksum.
 const RECORD_BYTES: usize = 320;
 
-/// Bytes of zeroes that a file is made of, enough for what a run writes.
-const FILE_BYTES: u64 = 1 << 30;
+/// Bytes of zeroes that a file is made of; a run goes through it again and again.
+const FILE_BYTES: u64 = 256 << 20;
 const PIECE_BYTES: usize = 1 << 20;
 
 #[derive(Args)]

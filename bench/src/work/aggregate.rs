@@ -16,7 +16,7 @@ use tokio::sync::Barrier;
 const EVENTS: usize = 20;
 
 /// Streams, shared out among the clients.
-const STREAMS: usize = 2000;
+const STREAMS: usize = 1000;
 
 /// Coprime to the number of streams, so that each gets its turn, far from the one before.
 const STRIDE: usize = 7919;

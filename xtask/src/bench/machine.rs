@@ -24,6 +24,13 @@ pub(super) fn describe(workspace: &Workspace, folder: &Path) -> Value {
     })
 }
 
+/// A line that says how busy the machine was with other things before a round.
+pub(super) fn load(round: u64) -> Value {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Option<f64> = load.split(' ').next().and_then(|load| load.parse().ok());
+    json!({ "peer": "machine", "workload": "load", "params": {}, "run": round, "load": load })
+}
+
 /// What a command says in one line, or that it says nothing.
 fn said(program: &str, arguments: &[&str]) -> String {
     let said = workspace::capture(workspace::command(program).args(arguments));

@@ -12,6 +12,7 @@ Usage: cargo xtask bench [OPTIONS]
   --runs N         rounds, of which the median is shown (5)
   --secs S         seconds of one run (2)
   --large N        events of the large store that is opened (10000000; 0 leaves it out)
+  --nice N         priority of stores and loads, as nice has it: -10 on a machine that others use
   --quick          a round of short runs, to see that everything works; nothing is published
   --list           name the stores and the loads
   --page FILE      only make docs/performance.md anew, from a file of results
@@ -37,6 +38,8 @@ pub(super) struct Options {
     pub(super) events: u64,
     /// Events in the large store that is opened.
     pub(super) large: u64,
+    /// Priority, as `nice` has it; what is below 0 is for root.
+    pub(super) nice: i32,
     pub(super) quick: bool,
 }
 
@@ -49,6 +52,7 @@ impl Default for Options {
             secs: 2.0,
             events: 1_000_000,
             large: 10_000_000,
+            nice: 0,
             quick: false,
         }
     }
@@ -84,6 +88,7 @@ pub(super) fn parse(arguments: &[String]) -> Result<Task, Box<dyn Error>> {
             "--workloads" => options.workloads = chosen(value, &plan::names())?,
             "--runs" => options.runs = number(name, value)?,
             "--secs" => options.secs = number(name, value)?,
+            "--nice" => options.nice = number(name, value)?,
             "--large" => options.large = number(name, value)?,
             "--page" => return Ok(Task::Page(PathBuf::from(value))),
             _ => return Err(format!("no such option: {name}\n\n{USAGE}").into()),

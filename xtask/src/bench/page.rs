@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     peers::{self, PEERS},
-    results::{Figure, Results},
+    results::{Figure, Key, Results},
     table::{Column, GROUPS, Group},
 };
 
@@ -77,6 +77,11 @@ fn machine(results: &Results) -> String {
         setting("runs"),
         setting("secs"),
     );
+    let load = Key { peer: "machine", workload: "load", params: "{}", field: "load" };
+    if let Some(load) = results.figure(&load) {
+        let load = cell(Some(load));
+        let _ = writeln!(text, "Load average before the rounds, others included: {load}.");
+    }
     for (peer, why) in &results.skipped {
         let _ = writeln!(text, "\nNot measured: {peer} ({}).", why.lines().next().unwrap_or(""));
     }
