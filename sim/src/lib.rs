@@ -9,6 +9,7 @@
 //! | [`work`] | histories: groups of appends and changes, from a seed |
 //! | [`check`](mod@check) | whether a store agrees with itself and with the model |
 //! | [`linear`] | what many clients saw at once, and whether it is as if one came after the other |
+//! | [`program`] | what a program does that runs rows |
 //! | [`rows`] | the rows, and the runner that shares a time budget among them |
 //! | `planted` | with the feature `planted`: which row catches which bug in the engine |
 //!
@@ -23,5 +24,6 @@ pub mod linear;
 pub mod model;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod program;
 pub mod rows;
 pub mod work;

@@ -3,7 +3,7 @@
 //! To add one, write a function here (or a file beside this one, if it is more than a few lines)
 //! and a row in [`GATES`]. A gate whose subject does not exist yet says so by [`Stop::Skipped`].
 
-use super::{Gate, Runner, Stop, interop, planted, tools};
+use super::{Gate, Runner, Stop, interop, planted, real, tools};
 use crate::tidy;
 
 /// Every gate.
@@ -21,6 +21,7 @@ pub(super) const GATES: &[Gate] = &[
         about: "bugs on purpose, each caught by the simulation",
         run: planted::run,
     },
+    Gate { name: "real", about: "real processes crash on real file systems", run: real::run },
     Gate { name: "fuzz", about: "every decoder on its corpus of odd inputs", run: fuzz },
     Gate { name: "interop", about: "published clients against the real binary", run: interop::run },
     Gate { name: "deny", about: "licences, sources and banned packages", run: deny },

@@ -18,6 +18,7 @@ mod interop;
 mod list;
 mod planted;
 mod process;
+mod real;
 mod tally;
 mod tools;
 

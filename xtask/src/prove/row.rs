@@ -114,6 +114,10 @@ impl Program {
         workspace: &Workspace,
         run: &Run<'_>,
     ) -> Result<Vec<Told>, Box<dyn Error>> {
+        let Self::Package { package, .. } = self;
+        if package == "factum-prove" {
+            build_command(workspace)?;
+        }
         let mut command = self.command(workspace);
         command.env("ROW", &run.row.name).env("FROM", run.from.to_string());
         command.env("SIM_SECONDS", run.time.as_secs().to_string());
@@ -133,6 +137,12 @@ impl Program {
             false => Ok(told),
         }
     }
+}
+
+fn build_command(workspace: &Workspace) -> Result<(), Box<dyn Error>> {
+    let mut build = workspace::cargo();
+    build.current_dir(&workspace.root).env("CARGO_TARGET_DIR", &workspace.target);
+    capture(build.args(["build", "--quiet", "--release", "--package", "factum-cli"])).map(drop)
 }
 
 /// The command as it is shipped, for the rows that run it.

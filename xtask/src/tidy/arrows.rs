@@ -43,7 +43,7 @@ const ADAPTERS: &[&str] = &[
 const ADAPTER_MAY_USE: &[&str] = &["factum-core", "factum-app"];
 
 /// Not published: may use whatever they like, and nobody uses them.
-const UNPUBLISHED: &[&str] = &["factum-sim", "xtask"];
+const UNPUBLISHED: &[&str] = &["factum-prove", "factum-sim", "xtask"];
 
 /// All arrows between members of this workspace.
 pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
