@@ -74,7 +74,7 @@ impl Default for Options {
         Self {
             world: World::default(),
             limits: Limits::default(),
-            segment_bytes: 256 << 20,
+            segment_bytes: 64 << 20,
             queue_jobs_max: 8192,
             queue_bytes_max: 256 << 20,
             group_bytes_max: 4 << 20,

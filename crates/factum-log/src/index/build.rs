@@ -22,7 +22,7 @@ const INSIDE_BYTES_MAX: usize = 64;
 /// Bytes of the head: 32 of fields, then offset and length of each section.
 pub(super) const HEAD_BYTES: usize = 32 + Section::COUNT * 16;
 pub(super) const MAGIC: &[u8; 8] = b"FACTUMIX";
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Makes the bytes of the index file of a segment with this seed.
 pub(crate) fn build(index: &MemoryIndex, seed: u64) -> Vec<u8> {

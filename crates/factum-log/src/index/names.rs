@@ -1,21 +1,17 @@
 //! Names of one kind, numbered in the order of their first use, in few and large pieces of memory:
 //! one text, where each name ends, and a table that finds the number of a name.
 
-use super::hash32;
+use super::{hash32, slots::Slots};
 
 /// More names than this are not lost in one piece of damage: the number itself is wrong.
 const LOST_NAMES_MAX: usize = 1 << 24;
-/// The fewest slots of a table; always a power of two.
-const SLOTS_MIN: usize = 16;
 
 /// Names and their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     text: String,
     ends: Vec<u32>,
-    /// Number + 1 of a name, near the place that its hash says; 0 for none. Three quarters full at
-    /// most.
-    slots: Vec<u32>,
+    slots: Slots,
 }
 
 impl Names {
@@ -25,9 +21,7 @@ impl Names {
 
     /// The name with this number.
     pub(super) fn get(&self, number: u32) -> Option<&str> {
-        let end = *self.ends.get(number as usize)?;
-        let before = number.checked_sub(1).and_then(|before| self.ends.get(before as usize));
-        self.text.get(before.copied().unwrap_or(0) as usize..end as usize)
+        at(&self.text, &self.ends, number)
     }
 
     /// All names, in the order of their numbers.
@@ -37,20 +31,7 @@ impl Names {
     }
 
     pub(super) fn number(&self, name: &str) -> Option<u32> {
-        let slot = self.slot(name)?;
-        self.slots.get(slot)?.checked_sub(1)
-    }
-
-    /// The slot of a name, or the empty one where it would go; `None` without any slots.
-    fn slot(&self, name: &str) -> Option<usize> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut slot = hash32(name.as_bytes()) as usize & mask;
-        loop {
-            match self.slots.get(slot)?.checked_sub(1) {
-                Some(number) if self.get(number) != Some(name) => slot = (slot + 1) & mask,
-                _ => return Some(slot),
-            }
-        }
+        self.slots.get(hash32(name.as_bytes()), |number| self.get(number) == Some(name))
     }
 
     /// The number of a name, and whether it is new.
@@ -74,31 +55,22 @@ impl Names {
         Some(())
     }
 
+    /// Adds a name. One that is there has the later number from now on.
     fn push(&mut self, name: &str) -> u32 {
         let number = u32::try_from(self.len()).expect(FEW);
         self.text.push_str(name);
         self.ends.push(u32::try_from(self.text.len()).expect(FEW));
-        if self.len() * 4 > self.slots.len() * 3 {
-            self.grow();
-        } else {
-            self.enter(number);
-        }
+        let Self { text, ends, slots } = self;
+        let is_it = |number| at(text, ends, number) == Some(name);
+        slots.put(hash32(name.as_bytes()), number, is_it);
         number
     }
+}
 
-    fn grow(&mut self) {
-        let slots = (self.len() * 2).next_power_of_two().max(SLOTS_MIN);
-        self.slots.clear();
-        self.slots.resize(slots, 0);
-        (0..u32::try_from(self.len()).expect(FEW)).for_each(|number| self.enter(number));
-    }
-
-    /// Puts a number into the table; a name that is there twice has the later one.
-    fn enter(&mut self, number: u32) {
-        let name = self.get(number).expect("it was pushed");
-        let slot = self.slot(name).expect("there are slots");
-        *self.slots.get_mut(slot).expect("a slot is in the table") = number + 1;
-    }
+fn at<'a>(text: &'a str, ends: &[u32], number: u32) -> Option<&'a str> {
+    let end = *ends.get(number as usize)?;
+    let before = number.checked_sub(1).and_then(|before| ends.get(before as usize));
+    text.get(before.copied().unwrap_or(0) as usize..end as usize)
 }
 
 const FEW: &str = "a segment is smaller than 4 GiB";

@@ -151,3 +151,19 @@ fn every_flipped_bit_of_an_index_is_an_error_or_no_index() {
         "another segment's"
     );
 }
+
+#[test]
+fn hashes_spread_over_all_bits() {
+    let mut counts = [0u32; 64];
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 0..4096u32 {
+        let hash = super::hash(format!("order-{n:08}").as_bytes());
+        (0..64).for_each(|bit| counts[bit] += u32::from(hash >> bit & 1 == 1));
+        seen.insert(super::hash32(format!("order-{n:08}").as_bytes()));
+    }
+    // Half of 4,096, within six deviations of 32.
+    assert!(counts.iter().all(|count| count.abs_diff(2048) < 192), "{counts:?}");
+    assert!(seen.len() > 4090, "{} of 4096", seen.len());
+    assert_ne!(super::hash(b"a"), super::hash(b"a\0"), "zeroes at the end count");
+    assert_eq!(super::hash(b"order-1"), 0x5b81_5aa0_ec22_2cf7, "it is part of the format");
+}

@@ -13,7 +13,7 @@ use factum_core::{
     query::Subject,
     system,
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Encoded frames that are not on disk yet, at the end of the newest segment.
 #[derive(Clone, Copy, Debug)]
@@ -186,7 +186,7 @@ impl<'a> Snapshot<'a> {
         Ok(StreamHead {
             last: last.map(|at| Revision(at.revision)),
             tombstoned,
-            metadata: Arc::new(self.metadata(frames, stream)?),
+            metadata: shared(self.metadata(frames, stream)?),
         })
     }
 
@@ -352,6 +352,12 @@ impl<'a> Snapshot<'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// Most streams have no metadata: those share it, as the writer remembers many heads.
+fn shared(metadata: StreamMetadata) -> Arc<StreamMetadata> {
+    static NONE: LazyLock<Arc<StreamMetadata>> = LazyLock::new(Arc::default);
+    if metadata == **NONE { NONE.clone() } else { Arc::new(metadata) }
 }
 
 /// Candidates looked at before asking the index again.
