@@ -58,7 +58,7 @@ fn catcher(bug: Bug) -> &'static str {
         | Bug::AsOfOneMore
         | Bug::PassWithoutRoom => "history",
         Bug::WakeBeforePublish => "threads",
-        Bug::SkipUnused => "verify",
+        Bug::SkipUnused | Bug::SkipIndexScrub => "verify",
         Bug::UnsyncedCopy | Bug::ManifestFirst => "backup",
         Bug::UnsyncedRewrite | Bug::ScavengeLastEvent | Bug::ForgetGrace | Bug::StaleNames => {
             "rewrite-crash"

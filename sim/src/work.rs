@@ -75,7 +75,7 @@ impl Stage {
         let world = self.world();
         // Small, so that short histories fill segments, and more files than are held open.
         let (segment_bytes, heads_max, open_files_max, index_fan_out) = (64 << 10, 8, 3, 2);
-        let usual = Options { world, ..Options::default() };
+        let usual = Options { world, scrub_bytes_per_second: 1 << 40, ..Options::default() };
         Options { segment_bytes, heads_max, open_files_max, index_fan_out, ..usual }
     }
 

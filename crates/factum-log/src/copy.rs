@@ -9,6 +9,7 @@ mod segment;
 mod walk;
 
 pub(crate) use segment::{Copied, Source as SegmentSource, copy_segment};
+pub(crate) use walk::Walk;
 
 use crate::{error::Fault, segment::segment_path};
 use factum_core::{Position, Uuid};

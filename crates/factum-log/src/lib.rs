@@ -16,6 +16,7 @@
 //! | [`read`](mod@read) | cursors |
 //! | [`backup`](mod@backup) | a copy to go back to, and going back |
 //! | [`copy`] | segments copied as they are, checked on the way |
+//! | `scrub` | sealed files are read again in the background |
 //! | [`mod@verify`] | every byte, compared with every other that says the same |
 //! | [`rewrite`] | scavenging: sealed segments without what is gone |
 //! | [`store`] | threads and futures around it |
@@ -44,6 +45,7 @@ pub mod read;
 mod recovery;
 pub mod rewrite;
 pub mod rng;
+mod scrub;
 mod segment;
 mod shared;
 pub mod store;

@@ -65,6 +65,10 @@ pub struct Options {
     pub index_fan_out: usize,
     /// Threads that read.
     pub read_threads: usize,
+    /// Bytes of sealed segments and index files that are read again in the background each second,
+    /// to find what rots on the disk; 0 for none. A store that would take more than a week at this
+    /// pace is read faster, and none more than once a day.
+    pub scrub_bytes_per_second: u64,
     /// Reads that may wait for a thread; one more is refused as overload.
     pub read_jobs_max: usize,
 }
@@ -85,6 +89,7 @@ impl Default for Options {
             index_pages: PageCache::default(),
             index_fan_out: 8,
             read_threads: 2,
+            scrub_bytes_per_second: 1 << 20,
             read_jobs_max: 65_536,
         }
     }

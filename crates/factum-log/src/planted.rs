@@ -88,6 +88,8 @@ bugs! {
     UnsyncedCopy,
     /// A backup says what it holds before it holds it.
     ManifestFirst,
+    /// Scrubbing leaves index files out.
+    SkipIndexScrub,
     /// A rewritten segment gets its name before it is durable.
     UnsyncedRewrite,
     /// Scavenging takes the last event of a stream.

@@ -14,14 +14,17 @@ pub(crate) use frames::FrameReader;
 pub(crate) use snapshot::{Pending, Snapshot};
 
 use crate::planted::{Bug, is_on};
-use crate::shared::Shared;
 pub use crate::shared::Waiter;
+use crate::{error::Fault, rewrite::Stop, scrub, shared::Shared};
 use factum_core::{
     AppendError, Limits, Position, Read, ReadError, Select, Statistics, StreamMetadata, StreamName,
     StreamState, Subscribe, judge,
 };
 use plan::Plan;
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// Reads a store. Clones share it; any thread may hold one.
 #[derive(Clone, Debug)]
@@ -109,6 +112,32 @@ impl Reader {
         Waiter::new(self.shared.clone())
     }
 
+    /// Damage that reading sealed files again in the background has found, a file each, as far as
+    /// it is still there.
+    #[must_use]
+    pub fn damage_found(&self) -> Vec<Fault> {
+        self.shared.scrubbed.damaged()
+    }
+
+    /// Reads everything that is sealed again, now and as fast as is set; what is found is in
+    /// [`Reader::damage_found`]. False if it was stopped.
+    pub fn scrub(&self, stop: &Stop) -> bool {
+        scrub::pass(&self.shared, stop).is_ok()
+    }
+
+    fn tell_scrubbed(&self, all: &mut Statistics) {
+        let scrubbed = &self.shared.scrubbed;
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let damaged = scrubbed.damaged().len() as u64;
+        all.gauge("scrub_damaged_files", damaged, "Files whose damage was found, and is there yet");
+        let last = of(&scrubbed.last_pass_s);
+        all.gauge("scrub_last_pass_seconds", last, "When all was last read again, since 1970");
+        all.counter("scrub_bytes_total", of(&scrubbed.bytes), "Bytes that were read again");
+        all.counter("scrub_passes_total", of(&scrubbed.passes), "Times that all was read again");
+        all.counter("scrub_damage_total", of(&scrubbed.found), "Times that damage was met so");
+        all.counter("scrub_mended_total", of(&scrubbed.mended), "Index files made anew after it");
+    }
+
     /// Numbers about the store.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -121,6 +150,7 @@ impl Reader {
         all.gauge("segment_bytes", bytes, "Bytes in the files of the log, zeroes ahead apart");
         let read_only = u64::from(shared.read_only().is_some());
         all.gauge("read_only", read_only, "1 if appends are refused until the store is reopened");
+        self.tell_scrubbed(&mut all);
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &shared.counters;
         all.counter("appends_total", of(&counters.appends), "Appends written since opening");

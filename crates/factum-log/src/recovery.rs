@@ -147,11 +147,29 @@ pub(crate) fn index_segment(dir: &Path, options: &Options, segment: &Segment) ->
     let Some(bytes) = segment.index.with_memory(|memory| build(memory, seed)) else {
         return Ok(());
     };
+    put_index(dir, options, segment, &bytes)
+}
+
+/// Makes the index file of a sealed segment anew from the segment, which must be whole, and uses
+/// it.
+pub(crate) fn reindex_segment(
+    dir: &Path,
+    options: &Options,
+    segment: &Segment,
+) -> Result<(), Fault> {
+    let scan = scan::scan(&*segment.file, &segment.path, &segment.header)?;
+    if let Some(missing) = scan.missing.first() {
+        return Err(segment.fault(missing.offset, missing.what));
+    }
+    put_index(dir, options, segment, &build(&scan.index, segment.header.seed))
+}
+
+fn put_index(dir: &Path, options: &Options, segment: &Segment, bytes: &[u8]) -> Result<(), Fault> {
     let disk = &*options.world.disk;
     let path = index_path(dir, segment.base());
     let unfinished = path.with_extension("idx.tmp");
     let file = disk.open(&unfinished, Mode::Create).map_err(Fault::io("create", &unfinished))?;
-    file.write_at(&bytes, 0).map_err(Fault::io("write", &unfinished))?;
+    file.write_at(bytes, 0).map_err(Fault::io("write", &unfinished))?;
     if !is_on(Bug::UnsyncedIndex) {
         file.sync().map_err(Fault::io("sync", &unfinished))?;
     }

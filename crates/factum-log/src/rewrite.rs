@@ -19,6 +19,7 @@ mod visible;
 mod walk;
 
 pub use pace::Stop;
+pub(crate) use pace::{Halt, Pace};
 pub use scavenge::{ScavengeOptions, ScavengeReport};
 
 use crate::{error::Fault, read::Reader, shared::Shared};

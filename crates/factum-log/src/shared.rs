@@ -6,6 +6,7 @@ use crate::{
     index::directory,
     options::Options,
     planted::{Bug, is_on},
+    scrub::Scrubbed,
     segment::Segment,
 };
 use factum_core::{Limits, Position, Timestamp};
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
     pub(crate) counters: Counters,
+    pub(crate) scrubbed: Scrubbed,
     /// Held by the one that changes sealed segments.
     pub(crate) maintenance: Mutex<()>,
     /// Held while a file of a sealed segment, or its index, gets its name: one at a time, so that
@@ -95,6 +97,7 @@ impl Shared {
             dir: opened.dir,
             options: opened.options,
             counters: Counters::default(),
+            scrubbed: Scrubbed::default(),
             maintenance: Mutex::default(),
             files: Mutex::default(),
             segments: RwLock::new(Arc::new(opened.segments)),

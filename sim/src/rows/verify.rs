@@ -9,6 +9,7 @@ use crate::{
 };
 use factum_log::{
     format::{frame::FrameHeader, header::HEADER_BYTES},
+    rewrite::Stop,
     verify::{Report, verify},
 };
 use std::path::Path;
@@ -38,8 +39,31 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
         let place = place(path, &bytes, at, *path == newest);
         check(&report(&damaged)?, path, place)
             .map_err(|find| format!("bit {bit} of byte {at} of {}: {find}", path.display()))?;
+        if dice.one_in(4) && *path != newest {
+            let is_frame = is_log(path) && at >= HEADER_BYTES && place.1 && at < *content;
+            scrub(damaged, path, is_frame)
+                .map_err(|find| format!("byte {at} of {} scrubbed: {find}", path.display()))?;
+        }
     }
     Ok(())
+}
+
+/// Scrubbing finds damage to sealed frames, and mends index files.
+fn scrub(disk: Fs, path: &Path, is_frame: bool) -> Result<(), Find> {
+    let stage = Stage::new(SimDisk::new(disk), 0);
+    let (_writer, reader) = stage.open().map_err(|error| error.to_string())?;
+    if !reader.scrub(&Stop::default()) {
+        return Err("it was stopped".into());
+    }
+    let found = reader.damage_found();
+    if is_frame && !found.iter().any(|one| one.to_string().starts_with(&*path.to_string_lossy())) {
+        return Err(format!("found {found:?}"));
+    }
+    let report = reader.verify(&mut |_| true).map_err(|error| error.to_string())?;
+    match report.findings.iter().find(|one| !is_log(&one.file)) {
+        Some(left) => Err(format!("an index is damaged still: {left}")),
+        None => Ok(()),
+    }
 }
 
 /// Bytes looked at of one store.

@@ -14,9 +14,11 @@ use factum::log::LogStore;
 use factum_server::{Config, Server, ServerError};
 use serde::Deserialize;
 use std::{
+    collections::BTreeSet,
     io::{self, ErrorKind, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Where a store listens unless it is told otherwise.
@@ -156,6 +158,7 @@ impl Host {
     /// Serves until somebody stops it.
     async fn run(self, mut stop: Stop, out: &mut Out) -> Outcome {
         let Self { dir, log, server, .. } = self;
+        let watching = tokio::spawn(warn_of_damage(log.reader()));
         let shutdown = async {
             stop.requested().await;
             console::note(
@@ -168,11 +171,29 @@ impl Host {
             });
         };
         server.serve(shutdown).await;
+        watching.abort();
         let head = factum::EventStore::head(&log).await;
         log.close();
         let head = head.map_or_else(|error| error.to_string(), |head| head.to_string());
         writeln!(out, "stopped: everything is in {}, up to position {head}", dir.display())?;
         Ok(())
+    }
+}
+
+/// How often it is asked whether damage was found.
+const DAMAGE_ASKED_EVERY: Duration = Duration::from_secs(5);
+
+/// Says what reading sealed files again in the background finds, each file once.
+async fn warn_of_damage(reader: factum::log::Reader) {
+    let mut told = BTreeSet::new();
+    loop {
+        tokio::time::sleep(DAMAGE_ASKED_EVERY).await;
+        for fault in reader.damage_found() {
+            let text = fault.to_string();
+            if told.insert(text.clone()) {
+                warning(format_args!("{text}; `factum verify` says what is lost by it"));
+            }
+        }
     }
 }
 

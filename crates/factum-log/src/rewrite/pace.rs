@@ -25,7 +25,7 @@ impl Stop {
     }
 
     /// Waits so long, or until it is stopped.
-    fn wait(&self, long: Duration) {
+    pub(crate) fn wait(&self, long: Duration) {
         let (stopped, changed) = &*self.0;
         let guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
         drop(changed.wait_timeout_while(guard, long, |stopped| !*stopped));
@@ -34,7 +34,7 @@ impl Stop {
 
 /// Why a pass over a segment ended early.
 #[derive(Debug)]
-pub(super) enum Halt {
+pub(crate) enum Halt {
     Stopped,
     Fault(Fault),
 }
@@ -47,7 +47,7 @@ impl From<Fault> for Halt {
 
 /// Bytes a second, and a word when to stop.
 #[derive(Debug)]
-pub(super) struct Pace<'a> {
+pub(crate) struct Pace<'a> {
     stop: &'a Stop,
     bytes_per_second_max: Option<u64>,
     /// Bytes that were not waited for yet.
@@ -58,12 +58,12 @@ pub(super) struct Pace<'a> {
 const STRETCHES_PER_SECOND: u64 = 20;
 
 impl<'a> Pace<'a> {
-    pub(super) fn new(stop: &'a Stop, bytes_per_second_max: Option<u64>) -> Self {
+    pub(crate) fn new(stop: &'a Stop, bytes_per_second_max: Option<u64>) -> Self {
         Self { stop, bytes_per_second_max, owed: 0 }
     }
 
     /// Notes bytes that were read or written; waits where that was too fast.
-    pub(super) fn spend(&mut self, bytes: u64) -> Result<(), Halt> {
+    pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), Halt> {
         if let Some(rate) = self.bytes_per_second_max {
             let rate = rate.max(1);
             self.owed += bytes;

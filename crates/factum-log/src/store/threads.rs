@@ -1,7 +1,7 @@
 //! The store's threads, and their end.
 
 use super::{pool::Pool, queue::Queue};
-use crate::{OpenError, Reader, Writer, error::Fault, write::Unindexed};
+use crate::{OpenError, Reader, Writer, error::Fault, rewrite::Stop, scrub, write::Unindexed};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,6 +16,7 @@ const UNINDEXED_MAX: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Threads {
+    scrubber: Stop,
     writers: Mutex<Vec<JoinHandle<()>>>,
     readers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -47,7 +48,12 @@ impl Threads {
             let pool = pool.clone();
             readers.push(spawn("factum-read", Box::new(move || pool.work()))?);
         }
-        Ok(Self { writers: Mutex::new(writers), readers: Mutex::new(readers) })
+        let scrubber = Stop::default();
+        if reader.shared.options.scrub_bytes_per_second > 0 {
+            let (shared, stop) = (reader.shared.clone(), scrubber.clone());
+            readers.push(spawn("factum-scrub", Box::new(move || scrub::scrub(&shared, &stop)))?);
+        }
+        Ok(Self { scrubber, writers: Mutex::new(writers), readers: Mutex::new(readers) })
     }
 
     pub(super) fn join_writer(&self) {
@@ -55,6 +61,7 @@ impl Threads {
     }
 
     pub(super) fn join_readers(&self) {
+        self.scrubber.stop();
         join(&self.readers);
     }
 }

@@ -11,6 +11,7 @@ mod groups;
 mod opening;
 mod reopening;
 mod scavenge;
+mod scrub;
 mod statistics;
 mod tools;
 mod verify;

@@ -47,9 +47,12 @@ async fn ready(context: &Context) -> Response<Body> {
     }
     match context.store.head().await {
         Ok(head) => {
+            // What is whole is served: no reason to send clients elsewhere.
+            let damaged = context.log.as_ref().map_or(0, |log| log.reader().damage_found().len());
             let json = nojson::object(|f| {
-                f.member("status", "ready")?;
-                f.member("head", head.0)
+                f.member("status", if damaged == 0 { "ready" } else { "degraded" })?;
+                f.member("head", head.0)?;
+                if damaged > 0 { f.member("damagedFiles", damaged) } else { Ok(()) }
             });
             body(StatusCode::OK, JSON, json.to_string())
         }

@@ -122,3 +122,29 @@ async fn metrics_of_an_engine_have_its_counters_once_and_its_histograms() {
     }
     assert!(!body.contains("_total_total"), "{body}");
 }
+
+/// A store of which a sealed file rots serves what is whole, and says that it is degraded.
+#[tokio::test]
+async fn damage_that_was_found_degrades() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = factum_log::Options { segment_bytes: 64 << 10, ..factum_log::Options::default() };
+    let log = factum_log::LogStore::open(dir.path(), options).unwrap();
+    let reader = log.reader();
+    let server = Running::over(log, |_| ()).await;
+    for first in [1, 901, 1801] {
+        append(&mut server.streams().await, "a-1", ANY, first..=first + 899).await;
+    }
+    assert!(std::fs::read_dir(dir.path()).unwrap().count() > 2, "a segment is sealed");
+    assert!(reader.scrub(&factum_log::rewrite::Stop::default()));
+    assert!(ask(&server, "GET", "/health/ready").await.1.contains("\"ready\""));
+    let path = dir.path().join("00000000000000000001.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[9_000] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    assert!(reader.scrub(&factum_log::rewrite::Stop::default()));
+    let (status, body) = ask(&server, "GET", "/health/ready").await;
+    assert!(
+        status == 200 && body.contains("degraded") && body.contains("\"damagedFiles\":1"),
+        "{body}"
+    );
+}
