@@ -1,6 +1,6 @@
 //! What was measured, and the line of JSON that says it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -87,9 +87,11 @@ impl Sample {
     }
 
     /// Prints the line: rates over the time from `start` to the last end.
-    pub(crate) fn print(&self, label: &Label, params: &Value, start: Instant) {
-        let time = self.last.map_or(Duration::ZERO, |last| last.saturating_duration_since(start));
-        let secs = time.as_secs_f64().max(1e-9);
+    ///
+    /// A run in which nothing ended has no figure: it is an error.
+    pub(crate) fn print(&self, label: &Label, params: &Value, start: Instant) -> Result<()> {
+        let last = self.last.context("no request ended in the time that was measured")?;
+        let secs = last.saturating_duration_since(start).as_secs_f64().max(1e-9);
         let figures = json!({
             "events": self.events,
             "secs": rounded(secs),
@@ -102,6 +104,7 @@ impl Sample {
             "max_ms": self.ms(1.0),
         });
         print(label, params, figures);
+        Ok(())
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn run(path: &Path, time: Duration, label: &Label) -> Result<()> {
                 .map(|one| one.join().map_err(|_| anyhow!("a thread of the group panicked"))?);
             join.collect::<Result<Vec<_>>>()
         })?;
-        Sample::sum(&samples)?.print(label, &json!({ "threads": threads }), start);
+        Sample::sum(&samples)?.print(label, &json!({ "threads": threads }), start)?;
     }
     Ok(())
 }

@@ -26,8 +26,7 @@ pub(super) fn run(path: &Path, label: &Label) -> Result<()> {
     let (mut sample, start) = (Sample::new(), Instant::now());
     let records = scan(path)?;
     sample.ended(start, records, records * RECORD_BYTES as u64);
-    sample.print(label, &json!({ "records": RECORDS }), start);
-    Ok(())
+    sample.print(label, &json!({ "records": RECORDS }), start)
 }
 
 fn record() -> Vec<u8> {

@@ -29,7 +29,7 @@ pub(super) fn run(path: &Path, time: Duration, label: &Label) -> Result<()> {
             // Round and round: the file never grows.
             at = (at + record.len() as u64) % (FILE_BYTES - record.len() as u64);
         }
-        sample.print(label, &json!({ "batch": batch }), start);
+        sample.print(label, &json!({ "batch": batch }), start)?;
     }
     Ok(())
 }

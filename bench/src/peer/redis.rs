@@ -27,6 +27,11 @@ impl Server {
 
 #[async_trait]
 impl Peer for Server {
+    /// A server that reads its file answers with an error.
+    async fn setup(&self) -> Result<()> {
+        Connection::open(&self.0).await?.call(&[b"PING"]).await.map(drop)
+    }
+
     async fn client(&self) -> Result<Box<dyn Client>> {
         Ok(Box::new(Session(Connection::open(&self.0).await?)))
     }

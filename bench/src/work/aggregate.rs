@@ -39,8 +39,7 @@ pub(crate) async fn aggregate(
     let (samples, starts): (Vec<_>, Vec<_>) = samples.await?.into_iter().unzip();
     let start = starts.into_iter().min().unwrap_or_else(Instant::now);
     let params = json!({ "clients": clients, "stream": EVENTS });
-    Sample::sum(&samples)?.print(label, &params, start);
-    Ok(())
+    Sample::sum(&samples)?.print(label, &params, start)
 }
 
 async fn fill(client: &mut dyn Client, streams: usize, load: Load) -> Result<Vec<String>> {

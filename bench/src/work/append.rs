@@ -62,8 +62,7 @@ pub(crate) async fn append(
     let job = Loop::new(batch, load);
     let samples = each(&**peer, clients, |_, client| job.clone().run(client)).await?;
     let params = json!({ "clients": clients, "batch": batch });
-    Sample::sum(&samples)?.print(label, &params, job.window.start);
-    Ok(())
+    Sample::sum(&samples)?.print(label, &params, job.window.start)
 }
 
 /// One client with a window of appends in flight.
@@ -76,8 +75,7 @@ pub(crate) async fn pipeline(
     let job = Loop::new(1, load);
     let start = job.window.start;
     let sample = peer.pipeline(window, job).await?;
-    sample.print(label, &json!({ "window": window }), start);
-    Ok(())
+    sample.print(label, &json!({ "window": window }), start)
 }
 
 /// What a store is filled with.
@@ -99,8 +97,7 @@ pub(crate) async fn fill(peer: &Shared, label: &Label, fill: Fill) -> Result<()>
         async move { run(client, fill, whole_log, &next).await }
     });
     let params = json!({ "events": fill.events, "each": fill.each, "clients": clients });
-    Sample::sum(&samples.await?)?.print(label, &params, start);
-    Ok(())
+    Sample::sum(&samples.await?)?.print(label, &params, start)
 }
 
 async fn run(

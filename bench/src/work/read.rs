@@ -16,8 +16,7 @@ const FILL_EVENTS: u64 = 500;
 /// A stream of so many events, written first and then read until the time is over.
 pub(crate) async fn stream(peer: &Shared, label: &Label, len: u64, load: Load) -> Result<()> {
     let (sample, start) = one(&**peer, |client| again(client, len, load)).await?;
-    sample.print(label, &json!({ "len": len }), start);
-    Ok(())
+    sample.print(label, &json!({ "len": len }), start)
 }
 
 async fn again(mut client: Box<dyn Client>, len: u64, load: Load) -> Result<(Sample, Instant)> {
@@ -48,6 +47,5 @@ pub(crate) async fn all(peer: &Shared, label: &Label, events: u64) -> Result<()>
         Ok((sample, start))
     })
     .await?;
-    sample.print(label, &json!({ "events": events }), start);
-    Ok(())
+    sample.print(label, &json!({ "events": events }), start)
 }

@@ -19,7 +19,7 @@ pub(super) fn describe(workspace: &Workspace, folder: &Path) -> Value {
         "memory_gib": memory_gib(&memory),
         "kernel": kernel(&said("uname", &["-sr"])),
         "disk": disk(folder),
-        "file_system": said("stat", &["-f", "-c", "%T", &folder.to_string_lossy()]),
+        "file_system": said("findmnt", &["-n", "-o", "FSTYPE", "-T", &folder.to_string_lossy()]),
         "commit": commit(workspace),
     })
 }
@@ -55,24 +55,16 @@ fn kernel(release: &str) -> String {
     format!("{system} {}", version.join(".")).trim().to_owned()
 }
 
-/// The kind of disk: what drives it, and whether it turns.
-fn disk(folder: &Path) -> String {
-    let name = said("lsblk", &["-no", "NAME,TRAN,ROTA", &device(folder)]);
-    let mut words = name.split_whitespace();
-    let device = words.next().unwrap_or_default();
-    let kind = match device.get(..2) {
+/// What drives the disk.
+fn disk(folder: &Path) -> &'static str {
+    let device = said("findmnt", &["-n", "-o", "SOURCE", "-T", &folder.to_string_lossy()]);
+    let name = device.rsplit('/').next().unwrap_or_default();
+    match name.get(..2) {
         Some("vd") => "virtio",
         Some("nv") => "NVMe",
         Some("sd") => "SCSI or SATA",
         _ => "unknown",
-    };
-    let turns = if name.ends_with('1') { ", turning" } else { "" };
-    format!("{kind}{turns}")
-}
-
-fn device(folder: &Path) -> String {
-    let found = said("df", &["--output=source", &folder.to_string_lossy()]);
-    found.lines().last().unwrap_or_default().to_owned()
+    }
 }
 
 fn commit(workspace: &Workspace) -> String {

@@ -65,7 +65,7 @@ fn machine(results: &Results) -> String {
     let machine = |name: &str| plain(results.machine.get(name));
     let setting = |name: &str| plain(results.settings.get(name));
     let mut text = format!(
-        "Measured {} at commit {}: {}, {} cores, {} GiB; {}, {} on {}; {} rounds of {} s.\n",
+        "Measured {} at commit {}: {}, {} cores, {} GiB; {}, {} on {}; rounds: {}, {} s a run.\n",
         machine("date"),
         machine("commit"),
         machine("cpu"),
@@ -162,6 +162,9 @@ fn line(text: &mut String, title: &str, group: &Group, cell: &dyn Fn(&Column) ->
 
 fn cell(figure: Option<Figure>) -> String {
     let Some(Figure { min, median, max }) = figure else { return "–".to_owned() };
+    if min == max {
+        return number(median);
+    }
     format!("{} ({}–{})", number(median), number(min), number(max))
 }
 

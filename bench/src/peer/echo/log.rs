@@ -18,8 +18,9 @@ const WAITING_MAX: usize = 8192;
 /// Bytes after which a group is written.
 const GROUP_BYTES: usize = 4 << 20;
 
-/// Bytes of zeroes that are written ahead at once.
+/// Bytes of zeroes that are written ahead at once, and before the first append.
 const ZEROES: usize = 64 << 20;
+const ZEROES_AT_FIRST: u64 = 256 << 20;
 
 struct Job {
     request: AppendRequest,
@@ -34,9 +35,10 @@ impl Log {
     pub(super) fn start(path: &Path) -> Result<Self> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        let mut writer = Writer { file, end: 0, zeroed: 0, position: 0, lengths: HashMap::new() };
+        writer.zero_to(ZEROES_AT_FIRST)?;
         let (sender, jobs) = sync_channel(WAITING_MAX);
         std::thread::spawn(move || {
-            let writer = Writer { file, end: 0, zeroed: 0, position: 0, lengths: HashMap::new() };
             writer.run(&jobs).expect("a benchmark has no use for a log that cannot be written");
         });
         Ok(Self(sender))
@@ -89,19 +91,24 @@ impl Writer {
         Some(self.position)
     }
 
+    /// Written, not allocated: an extent that must be converted makes each sync dearer.
+    fn zero_to(&mut self, end: u64) -> std::io::Result<()> {
+        if end <= self.zeroed {
+            return Ok(());
+        }
+        while end > self.zeroed {
+            self.file.write_all_at(&vec![0; ZEROES], self.zeroed)?;
+            self.zeroed += ZEROES as u64;
+        }
+        self.file.sync_all()
+    }
+
     fn commit(&mut self, group: &[u8]) -> std::io::Result<()> {
         if group.is_empty() {
             return Ok(());
         }
         let end = self.end + group.len() as u64;
-        if end > self.zeroed {
-            // Written, not allocated: an extent that must be converted makes each sync dearer.
-            while end > self.zeroed {
-                self.file.write_all_at(&vec![0; ZEROES], self.zeroed)?;
-                self.zeroed += ZEROES as u64;
-            }
-            self.file.sync_all()?;
-        }
+        self.zero_to(end)?;
         self.file.write_all_at(group, self.end)?;
         self.end = end;
         self.file.sync_data()
