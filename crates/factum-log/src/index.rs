@@ -199,7 +199,12 @@ impl Index {
     /// Events that may have this id: the caller looks.
     pub(crate) fn with_id(&self, stream: &StreamName, id: Uuid) -> Result<Vec<u32>, Fault> {
         let key = id_key(stream.as_str(), id);
-        either!(self, memory => Ok(memory.with_id(key)), file => file.with_id(key))
+        either!(
+            self,
+            memory => Ok(memory.with_id(key)),
+            // The stream was looked up a moment ago: its page is at hand, the id's is anywhere.
+            file => if file.has_stream(stream)? { file.with_id(key) } else { Ok(Vec::new()) }
+        )
     }
 
     pub(crate) fn stream_name(&self, number: u32) -> Result<Option<StreamName>, Fault> {

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p factum-log --example scale -- DIR [SETTING=VALUE…]` does all of it, each
 //! part in a process of its own; `scale DIR PART …` does one part: `fill`, `open`, `ask`, `append`.
-//! Settings: `events` (1000000), `streams` (100000), `batch`
+//! `docs/scale.md` says what came of it. Settings: `events` (1000000), `streams` (100000), `batch`
 //! (100 events an append), `shape` (`filled`: one stream after the other; `spread`: each event in
 //! another stream), `tags` (0; or so many different ones), `segment` (MiB; the engine's default).
 #![allow(clippy::print_stdout, reason = "a measurement prints")]

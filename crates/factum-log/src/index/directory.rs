@@ -19,7 +19,7 @@ pub(crate) use search::Search;
 pub(crate) use tend::{bases_of, load, remove, tend};
 
 use super::{TermKind, hash32, id_key, ids::upper, select::Wanted};
-use factum_core::{StreamName, Uuid};
+use factum_core::{StreamName, Uuid, name::category_of};
 
 /// What is looked for: one key of one of a run's tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,10 @@ impl Key {
 
     fn stream(name: &StreamName) -> Self {
         Self::term(TermKind::Stream, name.as_str())
+    }
+
+    fn category_of(stream: &StreamName) -> Self {
+        Self::term(TermKind::Category, category_of(stream.as_str()))
     }
 
     fn id(stream: &StreamName, id: Uuid) -> Self {

@@ -12,7 +12,7 @@ use super::{
     table::{self, TableReader, bucket_of},
 };
 use crate::{disk::File, error::Fault, format::varint::Reader};
-use factum_core::{Query, StreamName};
+use factum_core::{Query, StreamName, name::category_of};
 use std::{path::PathBuf, sync::Arc};
 
 /// A part of the file.
@@ -231,6 +231,21 @@ impl IndexFile {
         Ok(None)
     }
 
+    /// What is said of a stream. Of metadata the category is asked for first: few streams have any,
+    /// so that this is mostly the end, and always the same page.
+    fn stream(&self, stream: &StreamName) -> Result<Option<Term>, Fault> {
+        let category = || self.term(TermKind::Category, category_of(stream.as_str()));
+        if stream.is_metadata() && category()?.is_none() {
+            return Ok(None);
+        }
+        self.term(TermKind::Stream, stream.as_str())
+    }
+
+    /// Whether there is an event of this stream.
+    pub(crate) fn has_stream(&self, stream: &StreamName) -> Result<bool, Fault> {
+        Ok(self.stream(stream)?.is_some())
+    }
+
     fn found(&self, record: &Record<'_>) -> Result<Term, Fault> {
         let &Record { first_revision, count, .. } = record;
         let list = match record.list {
@@ -258,7 +273,7 @@ impl IndexFile {
         stream: &StreamName,
         until: u32,
     ) -> Result<Option<StreamSpan>, Fault> {
-        let Some(term) = self.term(TermKind::Stream, stream.as_str())? else { return Ok(None) };
+        let Some(term) = self.stream(stream)? else { return Ok(None) };
         let &Term { first_revision, count, .. } = &term;
         match term.list {
             // All of it counts: its end is known.
@@ -274,9 +289,7 @@ impl IndexFile {
         stream: &StreamName,
         part: StreamPart,
     ) -> Result<Vec<u32>, Fault> {
-        let Some(term) = self.term(TermKind::Stream, stream.as_str())? else {
-            return Ok(Vec::new());
-        };
+        let Some(term) = self.stream(stream)? else { return Ok(Vec::new()) };
         Ok(part.of(&self.ordinals(term)?))
     }
 

@@ -27,11 +27,15 @@ impl Search {
     }
 
     pub(crate) fn stream(stream: &StreamName) -> Self {
-        Self::of(vec![Some(vec![vec![Key::stream(stream)]])])
+        Self::of(vec![Some(of_stream(stream))])
     }
 
+    /// The stream comes first: what is said of it was looked up a moment ago, and an id can only be
+    /// where the stream is.
     pub(crate) fn id(stream: &StreamName, id: Uuid) -> Self {
-        Self::of(vec![Some(vec![vec![Key::id(stream, id)]])])
+        let mut groups = of_stream(stream);
+        groups.push(vec![Key::id(stream, id)]);
+        Self::of(vec![Some(groups)])
     }
 
     pub(crate) fn query(query: &Query) -> Self {
@@ -66,7 +70,14 @@ impl Search {
     }
 }
 
-/// The segments that have a key of each group.
+/// A stream's key; of metadata the category's before it: few streams have any, so that this is
+/// mostly the end, and always the same page.
+fn of_stream(stream: &StreamName) -> Groups<Key> {
+    let category = stream.is_metadata().then(|| vec![Key::category_of(stream)]);
+    category.into_iter().chain([vec![Key::stream(stream)]]).collect()
+}
+
+/// The segments that have a key of each group. Nothing more is looked up once there are none.
 fn all_of(run: &Run, groups: &Groups<Key>) -> Result<BTreeSet<u32>, Fault> {
     let mut common: Option<BTreeSet<u32>> = None;
     for group in groups {
@@ -78,6 +89,9 @@ fn all_of(run: &Run, groups: &Groups<Key>) -> Result<BTreeSet<u32>, Fault> {
             None => of_group,
             Some(common) => common.intersection(&of_group).copied().collect(),
         });
+        if common.as_ref().is_some_and(BTreeSet::is_empty) {
+            break;
+        }
     }
     Ok(common.unwrap_or_default())
 }
