@@ -39,19 +39,25 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
         let place = place(path, &bytes, at, *path == newest);
         check(&report(&damaged)?, path, place)
             .map_err(|find| format!("bit {bit} of byte {at} of {}: {find}", path.display()))?;
-        if dice.one_in(4) && *path != newest {
-            let is_frame = is_log(path) && at >= HEADER_BYTES && place.1 && at < *content;
-            scrub(damaged, path, is_frame)
+        if dice.one_in(4) && *path != newest && at < *content {
+            let is_frame = is_log(path) && at >= HEADER_BYTES;
+            scrub(&store.disk, path, is_frame, |bytes| bytes[at] ^= 1 << bit)
                 .map_err(|find| format!("byte {at} of {} scrubbed: {find}", path.display()))?;
         }
     }
     Ok(())
 }
 
-/// Scrubbing finds damage to sealed frames, and mends index files.
-fn scrub(disk: Fs, path: &Path, is_frame: bool) -> Result<(), Find> {
-    let stage = Stage::new(SimDisk::new(disk), 0);
+/// Scrubbing an open store finds damage to sealed frames, and mends index files.
+fn scrub(
+    disk: &Fs,
+    path: &Path,
+    is_frame: bool,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), Find> {
+    let stage = Stage::new(SimDisk::new(disk.clone()), 0);
     let (_writer, reader) = stage.open().map_err(|error| error.to_string())?;
+    stage.disk.with_fs(|fs| fs.damage(path, change));
     if !reader.scrub(&Stop::default()) {
         return Err("it was stopped".into());
     }
