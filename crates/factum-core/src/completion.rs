@@ -1,8 +1,9 @@
 //! A result that another thread will bring: one value, one waker, no runtime.
 
+use crate::sync::Mutex;
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 

@@ -35,6 +35,8 @@ pub mod query;
 pub mod read;
 pub mod statistics;
 pub mod store;
+#[doc(hidden)]
+pub mod sync;
 pub mod system;
 
 pub use append::{Append, Change, Check, Expected, Receipt, Tracking, Written};

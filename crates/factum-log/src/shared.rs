@@ -9,14 +9,14 @@ use crate::{
     scrub::Scrubbed,
     segment::Segment,
 };
-use factum_core::{Limits, Position, Timestamp};
+use factum_core::{Limits, Position, Timestamp, sync};
 use std::{
     any::Any,
     collections::HashMap,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::Waker,
 };
@@ -60,13 +60,13 @@ pub(crate) struct Shared {
     pub(crate) files: Mutex<()>,
     segments: RwLock<Segments>,
     /// The position of the last durable event: readers see no further.
-    watermark: AtomicU64,
+    watermark: sync::atomic::AtomicU64,
     tracked: RwLock<HashMap<Arc<str>, u64>>,
     read_only: RwLock<Option<Arc<str>>>,
     /// Who waits for the head to move, by number: forgotten when woken, or when they go.
-    waiting: Mutex<HashMap<u64, Waker>>,
+    waiting: sync::Mutex<HashMap<u64, Waker>>,
     waiters: AtomicU64,
-    closed: AtomicBool,
+    closed: sync::atomic::AtomicBool,
     /// Held by whoever merges index files.
     tending: Mutex<()>,
     /// Held until the last user of the folder is gone.
@@ -101,12 +101,12 @@ impl Shared {
             maintenance: Mutex::default(),
             files: Mutex::default(),
             segments: RwLock::new(Arc::new(opened.segments)),
-            watermark: AtomicU64::new(opened.head.0),
+            watermark: sync::atomic::AtomicU64::new(opened.head.0),
             tracked: RwLock::new(opened.tracked),
             read_only: RwLock::new(opened.read_only),
-            waiting: Mutex::default(),
+            waiting: sync::Mutex::default(),
             waiters: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
+            closed: sync::atomic::AtomicBool::new(false),
             tending: Mutex::default(),
             _lock: opened.lock,
         }
@@ -235,7 +235,7 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Waker>> {
+    fn waiting(&self) -> sync::MutexGuard<'_, HashMap<u64, Waker>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

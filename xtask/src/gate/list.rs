@@ -16,6 +16,7 @@ pub(super) const GATES: &[Gate] = &[
     Gate { name: "tests", about: "unit and integration tests", run: tests },
     Gate { name: "doctests", about: "the examples in the documentation", run: doctests },
     Gate { name: "sim", about: "crashes and faults, simulated at the size of a change", run: sim },
+    Gate { name: "schedules", about: "threads in orders that a checker draws", run: schedules },
     Gate {
         name: "planted",
         about: "bugs on purpose, each caught by the simulation",
@@ -103,6 +104,11 @@ fn sim(runner: &mut Runner) -> Result<(), Stop> {
         run = vec!["test", "--release", "--package", "factum-sim"];
     }
     runner.execute(runner.cargo(&run))
+}
+
+fn schedules(runner: &mut Runner) -> Result<(), Stop> {
+    let run = ["run", "--release", "--package", "factum-sim", "--features", "schedules"];
+    runner.execute(runner.cargo(&[&run[..], &["--bin", "sim-schedules"]].concat()))
 }
 
 fn fuzz(runner: &mut Runner) -> Result<(), Stop> {

@@ -87,7 +87,7 @@ fn list(workspace: &Workspace) -> Result<(), Box<dyn Error>> {
 fn rows(workspace: &Workspace) -> Result<Vec<(Row, Program)>, Box<dyn Error>> {
     let mut rows = Vec::new();
     for program in Program::all(workspace) {
-        rows.extend(program.rows(workspace)?.into_iter().map(|row| (row, program.clone())));
+        rows.extend(program.rows(workspace)?.into_iter().map(|row| (row, program)));
     }
     Ok(rows)
 }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn an_unknown_row_is_refused_with_the_known_ones() {
         let row = Row::parse("row power-cut images 10 0").unwrap();
-        let program = Program::Package { package: "p".into(), bin: "b".into() };
+        let program = Program { package: "p", bin: "b", features: "" };
         let error = chosen(vec![(row, program)], &["powercut".to_owned()]).err().unwrap();
         assert!(error.to_string().contains("power-cut"), "{error}");
     }

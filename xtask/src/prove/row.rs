@@ -72,34 +72,37 @@ pub(super) struct Run<'a> {
     pub(super) asked: &'a Asked,
 }
 
-/// A program that runs rows.
-#[derive(Clone, Debug)]
-pub(super) enum Program {
-    /// A binary of this workspace.
-    Package { package: String, bin: String },
+/// A program that runs rows: a binary of this workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) package: &'static str,
+    pub(super) bin: &'static str,
+    /// Features that it is built with, as cargo takes them.
+    pub(super) features: &'static str,
 }
 
-/// The programs: packages of the workspace and their binaries. One that is absent has no rows.
-const PROGRAMS: [(&str, &str); 2] = [("factum-sim", "sim-smoke"), ("factum-prove", "prove-real")];
+const PROGRAMS: [Program; 3] = [
+    Program { package: "factum-sim", bin: "sim-smoke", features: "" },
+    Program { package: "factum-sim", bin: "sim-schedules", features: "schedules" },
+    Program { package: "factum-prove", bin: "prove-real", features: "" },
+];
 
 impl Program {
+    /// Those that there are.
     pub(super) fn all(workspace: &Workspace) -> Vec<Self> {
-        let is_here = |(package, bin): &&(&str, &str)| {
-            let known = workspace.package(package);
-            known.is_some_and(|known| known.bins.iter().any(|one| one == bin))
+        let is_here = |program: &Self| {
+            let known = workspace.package(program.package);
+            known.is_some_and(|known| known.bins.iter().any(|one| one == program.bin))
         };
-        let named = |(package, bin): &(&str, &str)| Self::Package {
-            package: (*package).to_owned(),
-            bin: (*bin).to_owned(),
-        };
-        PROGRAMS.iter().filter(is_here).map(named).collect()
+        PROGRAMS.into_iter().filter(is_here).collect()
     }
 
     fn command(&self, workspace: &Workspace) -> Command {
-        let Self::Package { package, bin } = self;
+        let Self { package, bin, features } = self;
         let mut command = workspace::cargo();
         command.current_dir(&workspace.root).env("CARGO_TARGET_DIR", &workspace.target);
-        command.args(["run", "--quiet", "--release", "--package", package, "--bin", bin, "--"]);
+        command.args(["run", "--quiet", "--release", "--package", package, "--bin", bin]);
+        command.args(["--features", features, "--"]);
         command
     }
 
@@ -114,8 +117,7 @@ impl Program {
         workspace: &Workspace,
         run: &Run<'_>,
     ) -> Result<Vec<Told>, Box<dyn Error>> {
-        let Self::Package { package, .. } = self;
-        if package == "factum-prove" {
+        if self.package == "factum-prove" {
             build_command(workspace)?;
         }
         let mut command = self.command(workspace);

@@ -3,12 +3,13 @@
 use factum_core::{
     ReadError,
     completion::{Completion, completion},
+    sync::{Condvar, Mutex, MutexGuard},
 };
 use std::{
     collections::VecDeque,
     fmt,
     panic::{self, AssertUnwindSafe},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::PoisonError,
 };
 
 type Work = Box<dyn FnOnce() + Send>;

@@ -4,11 +4,9 @@ use crate::{Job, Options, write::Reply};
 use factum_core::{
     AppendError,
     completion::{Completion, Filler, completion},
+    sync::{Condvar, Mutex, MutexGuard},
 };
-use std::{
-    collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::PoisonError};
 
 /// A job and where its answer goes.
 pub(super) type Waiting = (Job, Filler<Reply>);

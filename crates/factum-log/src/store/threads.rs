@@ -2,13 +2,12 @@
 
 use super::{pool::Pool, queue::Queue};
 use crate::{OpenError, Reader, Writer, error::Fault, rewrite::Stop, scrub, write::Unindexed};
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{self, TryRecvError},
-    },
+use factum_core::sync::{
+    Mutex,
+    mpsc::{self, TryRecvError},
     thread::{self, Builder, JoinHandle},
 };
+use std::sync::{Arc, PoisonError};
 
 /// Sealed segments that may wait for their index file; then the writer waits too, so that the
 /// indexes in memory are few.
