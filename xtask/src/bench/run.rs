@@ -30,6 +30,9 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(60);
 /// How often a child is looked at: seldom, as it is being measured.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What was measured until the last whole round; `--page` takes it.
+const SO_FAR: &str = "so-far.json";
+
 /// Clients that fill a store, and events in each append (a stream of its own).
 const FILLERS: &str = "32";
 const FILL_EACH: &str = "10";
@@ -94,6 +97,8 @@ impl<'a> Bench<'a> {
                     results.add(lines, (load.name, peer.name));
                 }
             }
+            // Half an hour is not to be lost to what happens in the last round.
+            results.write(&self.folder.with_file_name(SO_FAR))?;
         }
         fs::remove_dir_all(&self.folder)?;
         Ok(results)
