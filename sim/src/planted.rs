@@ -63,6 +63,7 @@ fn catcher(bug: Bug) -> &'static str {
         Bug::UnsyncedRewrite | Bug::ScavengeLastEvent | Bug::ForgetGrace | Bug::StaleNames => {
             "rewrite-crash"
         }
+        Bug::EraseOnPaper => "erase-crash",
     }
 }
 

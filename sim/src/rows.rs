@@ -3,6 +3,7 @@
 
 mod backup;
 mod duplicates;
+mod erase;
 mod faults;
 mod flips;
 mod history;
@@ -104,6 +105,7 @@ pub const ROWS: &[Row] = &[
     row("sectors", "sectors", sectors::case).size(5_000, 1_000_000).share(4),
     row("backup", "images", backup::case).size(5_000, 500_000).share(10),
     row("rewrite-crash", "images", rewrite::case).size(20_000, 1_000_000).share(12),
+    row("erase-crash", "images", erase::case).size(5_000, 500_000).share(6),
     row("verify", "bytes", verify::case).size(20_000, 1_000_000).share(8),
     row("sequences", "images", sequences::case)
         .size(100_000, 0)

@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Read every byte of a store, and say what is damaged, where, and what is lost by it
     Verify(Verify),
+    /// Erase one event for good: its place says so, and an audit who asked and why
+    Erase(Erase),
     /// Take what is deleted, truncated or expired out of the files, while the store serves
     Scavenge(Scavenge),
     /// Copy a store into a folder while it is in use; again, what is new
@@ -314,6 +316,24 @@ pub(crate) enum ExportFormat {
 /// Verifying.
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Erasing.
+#[derive(Args, Debug)]
+pub(crate) struct Erase {
+    /// The event's stream
+    pub(crate) stream: StreamName,
+    /// The event's revision in it
+    pub(crate) revision: u64,
+    /// Why: it is kept for ever, so no personal data
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Who asks
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) by: String,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,6 +2,7 @@
 
 mod append;
 mod backup;
+mod erase;
 mod export;
 mod follow;
 mod host;
@@ -61,6 +62,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         }
         Command::Tail(args) => follow::tail(&open(url, Access::Existing).await?, &args, out).await,
         Command::Verify(args) => verify::verify(url, &args, out).await,
+        Command::Erase(args) => erase::erase(url, &args, out).await,
         Command::Scavenge(args) => scavenge::scavenge(url, args, out).await,
         Command::Backup(args) => backup::backup(url, args, out).await,
         Command::Restore(args) => backup::restore(args, out).await,

@@ -170,6 +170,22 @@ impl Operations {
         Ok(self.client.clone().stop_scavenge(request).await?.into_inner().scavenge_id)
     }
 
+    /// Erases an event; its position, and whether it was erased before. `by` says who asks.
+    ///
+    /// # Errors
+    /// [`OperationsError`] says what the server said. Asking again is safe.
+    pub async fn erase(
+        &self,
+        event: (&str, u64),
+        (reason, by): (&str, &str),
+    ) -> Result<(u64, bool), OperationsError> {
+        let (stream, revision) = (event.0.to_owned(), event.1);
+        let (reason, by) = (reason.to_owned(), by.to_owned());
+        let request = wire::EraseRequest { stream, revision, reason, by };
+        let erased = self.client.clone().erase(request).await?.into_inner();
+        Ok((erased.position, erased.already))
+    }
+
     /// How far the last scavenge is, and how it goes on until it has ended.
     ///
     /// # Errors

@@ -10,5 +10,14 @@ pub const STREAM_DELETED: &str = "$streamDeleted";
 /// it is gone from the log: the stream's revisions go on from it.
 pub const SCAVENGED: &str = "$scavenged";
 
+/// The type of what stands in the place of an event that was erased.
+pub const ERASED: &str = "$erased";
+
+/// The stream that says which events were erased, by whom and why.
+pub const ERASURES: &str = "$erasures";
+
+/// The type of its events.
+pub const EVENT_ERASED: &str = "$event.erased";
+
 /// `$tb` of a deleted stream: everything is before it.
 pub const DELETED_BEFORE: u64 = i64::MAX as u64;

@@ -98,6 +98,8 @@ bugs! {
     ForgetGrace,
     /// Names are remembered by a segment's base, so that a rewritten one's are the old ones'.
     StaleNames,
+    /// An erasure is acknowledged before the segment is rewritten.
+    EraseOnPaper,
     /// Readers are told of all but the last event.
     HeadBehind,
     /// Who waits for the head is woken before it has moved.

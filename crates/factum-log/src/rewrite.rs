@@ -1,4 +1,5 @@
-//! Rewriting sealed segments: scavenging is this, and whatever else takes bytes out of the log.
+//! Rewriting sealed segments: scavenging is this, and erasing, and whatever else takes bytes out of
+//! the log.
 //!
 //! A segment is copied, event by event, into a new file for the same place: positions, revisions,
 //! recorded times and the marks of appends stay, names are numbered anew, so that no name outlives
@@ -10,6 +11,7 @@
 //! is the same for all.
 
 mod copy;
+mod erase;
 mod fate;
 mod install;
 mod output;
@@ -18,6 +20,7 @@ mod scavenge;
 mod visible;
 mod walk;
 
+pub use erase::{EraseError, EraseRequest, Erased, Erasing, REASON_BYTES_MAX};
 pub use pace::Stop;
 pub(crate) use pace::{Halt, Pace};
 pub use scavenge::{ScavengeOptions, ScavengeReport};

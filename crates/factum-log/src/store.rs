@@ -5,6 +5,7 @@
 //! a page that must come from the disk never stops an async worker.
 
 mod batches;
+mod erase;
 mod pool;
 mod queue;
 mod threads;

@@ -102,6 +102,12 @@ impl Writer {
                 self.settle(replies.get_mut(settled..).unwrap_or_default());
                 settled = replies.len();
             }
+            if let job::Work::Seal(position) = job.0 {
+                self.settle(replies.get_mut(settled..).unwrap_or_default());
+                replies.push(self.seal(position));
+                settled = replies.len();
+                continue;
+            }
             let reply = match self.judge(job) {
                 Ok(Verdict::Write(plan)) => {
                     let needed = encode::bytes_needed(&plan);
@@ -150,6 +156,7 @@ impl Writer {
             job::Work::Change { stream, change, expected } => {
                 judge_change(&stream, change, expected, &mut view)
             }
+            job::Work::Seal(_) => unreachable!("sealing is not judged"),
         };
         verdict.map_err(|refusal| match refusal {
             Refusal::Append(error) => error,

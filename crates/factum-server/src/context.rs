@@ -34,12 +34,12 @@ impl Shared {
     pub(crate) fn new(store: AnyStore, log: Option<LogStore>, config: Config) -> Context {
         Arc::new(Self {
             store,
+            operations: Operations::of(log.clone()),
             log,
             gate: Gate::new(&config.limits),
             config,
             metrics: Metrics::default(),
             subscribers: Subscribers::default(),
-            operations: Operations::default(),
             drain: CancellationToken::new(),
             instance: Uuid::new_v4(),
         })

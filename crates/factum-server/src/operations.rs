@@ -4,20 +4,26 @@
 //! What must hold: a server that stops ends what is going on, and waits for it, so that nothing
 //! holds the store any more.
 
-use factum_log::rewrite::{Maintenance, MaintenanceError, ScavengeOptions, ScavengeReport, Stop};
+use crate::status;
+use factum_log::{
+    LogStore,
+    rewrite::{
+        EraseError, EraseRequest, Erased, MaintenanceError, ScavengeOptions, ScavengeReport, Stop,
+    },
+};
 use std::{
     fmt::Display,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
 };
 use tokio::sync::watch;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 /// The maintenance of one server's store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Operations {
-    maintenance: OnceLock<Maintenance>,
+    engine: Option<LogStore>,
     last: Mutex<Option<Last>>,
 }
 
@@ -54,13 +60,13 @@ pub(crate) struct Asked {
 }
 
 impl Operations {
-    /// What may be maintained. Only the first counts.
-    pub(crate) fn provide(&self, maintenance: Maintenance) {
-        let _ = self.maintenance.set(maintenance);
+    /// Of this engine, where the store is one.
+    pub(crate) fn of(engine: Option<LogStore>) -> Self {
+        Self { engine, last: Mutex::default() }
     }
 
-    fn maintenance(&self) -> Result<&Maintenance, Status> {
-        self.maintenance.get().ok_or_else(|| {
+    fn engine(&self) -> Result<&LogStore, Status> {
+        self.engine.as_ref().ok_or_else(|| {
             Status::unimplemented("this store has no maintenance here: maintain what is below it")
         })
     }
@@ -71,7 +77,7 @@ impl Operations {
 
     /// Begins a scavenge, unless one is going on.
     pub(crate) fn start(&self, options: ScavengeOptions) -> Result<Asked, Status> {
-        let maintenance = self.maintenance()?.clone();
+        let maintenance = self.engine()?.reader().maintenance();
         let mut last = self.last();
         if let Some(Scavenge { id, phase: Phase::Running, .. }) = last.as_ref().map(Last::now) {
             return Ok(Asked { id, was_running: true });
@@ -98,7 +104,7 @@ impl Operations {
 
     /// Ends the scavenge of this id, or whichever is going on; `None` if there is none.
     pub(crate) fn stop(&self, id: Option<&str>) -> Result<Option<Uuid>, Status> {
-        self.maintenance()?;
+        self.engine()?;
         let last = self.last();
         let Some(last) = last.as_ref() else { return Ok(None) };
         let now = last.now();
@@ -112,8 +118,13 @@ impl Operations {
 
     /// How far the last scavenge is, and how it goes on.
     pub(crate) fn seen(&self) -> Result<Option<watch::Receiver<Scavenge>>, Status> {
-        self.maintenance()?;
+        self.engine()?;
         Ok(self.last().as_ref().map(|last| last.seen.clone()))
+    }
+
+    /// Erases an event.
+    pub(crate) async fn erase(&self, request: EraseRequest) -> Result<Erased, Status> {
+        self.engine()?.erase(request).await.map_err(|error| erase_status(&error))
     }
 
     /// Ends what is going on, and waits for it.
@@ -145,6 +156,20 @@ impl Scavenge {
             Err(error) => self.phase = Phase::Failed(cause_and_cure(&error)),
         }
     }
+}
+
+fn erase_status(error: &EraseError) -> Status {
+    let code = match error {
+        EraseError::NotFound { .. } => Code::NotFound,
+        EraseError::OfTheStore { .. } => Code::FailedPrecondition,
+        EraseError::Text { .. } => Code::InvalidArgument,
+        EraseError::Audit(error) => status::append_row(error).grpc,
+        EraseError::Read(error) => status::read_row(error).grpc,
+        EraseError::Maintenance(MaintenanceError::Busy) => Code::Aborted,
+        EraseError::Maintenance(MaintenanceError::ReadOnly { .. }) => Code::FailedPrecondition,
+        _ => Code::Unavailable,
+    };
+    Status::new(code, error.to_string())
 }
 
 /// What an operator is told.

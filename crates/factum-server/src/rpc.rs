@@ -88,6 +88,7 @@ pub const RPCS: &[Rpc] = &[
     operation("StartScavenge", Access::Operate),
     operation("StopScavenge", Access::Operate),
     operation("ScavengeStatus", Access::Observe),
+    operation("Erase", Access::Operate),
     copies("Inventory"),
     copies("ReadSegment"),
     copies("Verify"),

@@ -8,7 +8,7 @@ use crate::{
     router::{Ends, Router},
 };
 use factum_core::AnyStore;
-use factum_log::{LogStore, rewrite::Maintenance};
+use factum_log::LogStore;
 use std::{io, net::SocketAddr, pin::pin, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
@@ -63,9 +63,7 @@ impl Server {
     ///
     /// As [`Server::bind`].
     pub async fn bind_log(config: Config, log: LogStore) -> Result<Self, ServerError> {
-        let maintenance = log.reader().maintenance();
-        let server = Self::listen(config, AnyStore::new(log.clone()), Some(log)).await?;
-        Ok(server.maintained_by(maintenance))
+        Self::listen(config, AnyStore::new(log.clone()), Some(log)).await
     }
 
     async fn listen(
@@ -83,13 +81,6 @@ impl Server {
         let (listener, local) =
             listening.map_err(|source| ServerError::Listen { address, source })?;
         Ok(Self { listener, local, context: Shared::new(store, log, config) })
-    }
-
-    /// Serves the maintenance of the store too, which is the embedded engine.
-    #[must_use]
-    pub fn maintained_by(self, maintenance: Maintenance) -> Self {
-        self.context.operations.provide(maintenance);
-        self
     }
 
     /// The address, with the port that was taken.

@@ -73,7 +73,7 @@ fn is_turning(op: &Op) -> bool {
 }
 
 /// A store of several segments, of which much is hidden.
-fn filled(seed: u64, dice: &mut Dice) -> Result<(Session, Author), Find> {
+pub(super) fn filled(seed: u64, dice: &mut Dice) -> Result<(Session, Author), Find> {
     let mut author = Author::new(seed, Sizes::Crossing);
     let stage = Stage::new(SimDisk::new(Fs::default()), seed);
     let mut session = Session::open(&stage, Model::default())?;

@@ -130,7 +130,7 @@ async fn last_state(mut states: ScavengeStates) -> Outcome<Scavenge> {
     })
 }
 
-fn refused(error: OperationsError) -> Failure {
+pub(super) fn refused(error: OperationsError) -> Failure {
     let exit = match &error {
         OperationsError::NotFound(_) => Exit::NotFound,
         OperationsError::Invalid(_) => Exit::Usage,

@@ -191,7 +191,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// The stream's event of this revision.
-    fn at_revision(
+    pub(crate) fn at_revision(
         &self,
         stream: &StreamName,
         revision: Revision,

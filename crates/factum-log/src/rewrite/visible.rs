@@ -122,10 +122,15 @@ impl Fates for ByVisibility {
 /// Whether the last event of a stream stays as it is, hidden or not: what it says still counts.
 fn is_kept_whole(event: &Old<'_>) -> bool {
     let name = event.event_type.as_str();
-    event.stream.is_metadata() || name == system::STREAM_DELETED || name == system::SCAVENGED
+    // Anybody may append an event of this type: only without a payload it is ours.
+    let is_emptied = name == system::SCAVENGED && event.entry.data.len() <= EMPTIED.len();
+    event.stream.is_metadata() || name == system::STREAM_DELETED || is_emptied
 }
+
+/// What an emptied place says.
+const EMPTIED: &[u8] = b"{}";
 
 fn emptied() -> Substitute {
     let event_type = EventType::trusted(system::SCAVENGED.into());
-    Substitute { event_type, data: b"{}".to_vec() }
+    Substitute { event_type, data: EMPTIED.to_vec() }
 }

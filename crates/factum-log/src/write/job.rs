@@ -1,7 +1,8 @@
 //! What the writer is asked to do: valid already.
 
 use factum_core::{
-    Append, AppendError, Change, Check, EventData, Expected, Item, Limits, Query, StreamName, judge,
+    Append, AppendError, Change, Check, EventData, Expected, Item, Limits, Position, Query,
+    StreamName, judge,
 };
 
 /// An append or a change that is valid: only the state can refuse it now.
@@ -11,7 +12,13 @@ pub struct Job(pub(super) Work);
 #[derive(Debug)]
 pub(super) enum Work {
     Append(Append),
-    Change { stream: StreamName, change: Change, expected: Option<Expected> },
+    Change {
+        stream: StreamName,
+        change: Change,
+        expected: Option<Expected>,
+    },
+    /// Seals the newest segment, if this position is in it.
+    Seal(Position),
 }
 
 impl Job {
@@ -32,6 +39,12 @@ impl Job {
         Ok(Self(Work::Change { stream, change, expected }))
     }
 
+    /// Seals the segment that holds a position, if it is the newest, so that it can be rewritten.
+    #[must_use]
+    pub fn seal(position: Position) -> Self {
+        Self(Work::Seal(position))
+    }
+
     /// Bytes that it takes while it waits.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -50,7 +63,7 @@ impl Job {
                     other.map(|(key, value)| EVENT_BYTES + key.len() + value.len()).sum();
                 JOB_BYTES + other
             }
-            Work::Change { .. } => JOB_BYTES,
+            Work::Change { .. } | Work::Seal(_) => JOB_BYTES,
         }
     }
 }

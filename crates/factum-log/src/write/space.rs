@@ -1,6 +1,6 @@
 //! Room for what is to be written: zeroes ahead, the next segment, and a disk that has none.
 
-use super::{Tail, Writer};
+use super::{Reply, Tail, Writer};
 use crate::{
     error::Fault,
     format::frame::Kind,
@@ -9,7 +9,7 @@ use crate::{
     segment::Segment,
     shared::{Counters, Shared},
 };
-use factum_core::AppendError;
+use factum_core::{AppendError, Position, Receipt};
 use std::sync::{Arc, PoisonError};
 
 /// The least that is zeroed ahead, in bytes.
@@ -47,6 +47,18 @@ impl Writer {
         Counters::add(&self.shared.counters.syncs, 1);
         self.tail.zeroed = end;
         Ok(())
+    }
+
+    /// Seals the segment that holds a position, if it is the newest. The group has been committed.
+    pub(super) fn seal(&mut self, position: Position) -> Reply {
+        if let Some(why) = self.shared.read_only() {
+            return Err(AppendError::ReadOnly { why });
+        }
+        if (self.segment.base()..self.next).contains(&position.0) {
+            self.roll()?;
+        }
+        let (position, streams) = (Position(self.next - 1), Vec::new());
+        Ok(Receipt { position, streams, replayed: false })
     }
 
     /// Seals the segment and goes on in a new one. The group has been committed.

@@ -7,6 +7,7 @@ mod conformance;
 mod crashes;
 mod damage;
 mod directory;
+mod erase;
 mod groups;
 mod opening;
 mod reopening;

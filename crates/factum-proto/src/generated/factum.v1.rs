@@ -750,6 +750,48 @@ impl ::prost::Name for StopScavengeResponse {
         "type.googleapis.com/factum.v1.StopScavengeResponse".into()
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EraseRequest {
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// Kept for ever: no personal data. 1 to 1,024 bytes.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who asks; at most 1,024 bytes.
+    #[prost(string, tag = "4")]
+    pub by: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EraseRequest {
+    const NAME: &'static str = "EraseRequest";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.EraseRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.EraseRequest".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EraseResponse {
+    /// Where the event stands.
+    #[prost(uint64, tag = "1")]
+    pub position: u64,
+    /// It was erased before: nothing was done.
+    #[prost(bool, tag = "2")]
+    pub already: bool,
+}
+impl ::prost::Name for EraseResponse {
+    const NAME: &'static str = "EraseResponse";
+    const PACKAGE: &'static str = "factum.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "factum.v1.EraseResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/factum.v1.EraseResponse".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ScavengeStatusRequest {}
 impl ::prost::Name for ScavengeStatusRequest {
@@ -1031,6 +1073,29 @@ pub mod operations_client {
                 .insert(GrpcMethod::new("factum.v1.Operations", "ScavengeStatus"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Erases one event for good: its place says so. Who asked and why is appended to `$erasures`
+        /// first. Asking again is safe, and ends what was begun.
+        pub async fn erase(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EraseRequest>,
+        ) -> std::result::Result<tonic::Response<super::EraseResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/factum.v1.Operations/Erase",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("factum.v1.Operations", "Erase"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1079,6 +1144,12 @@ pub mod operations_server {
             tonic::Response<Self::ScavengeStatusStream>,
             tonic::Status,
         >;
+        /// Erases one event for good: its place says so. Who asked and why is appended to `$erasures`
+        /// first. Asking again is safe, and ends what was begun.
+        async fn erase(
+            &self,
+            request: tonic::Request<super::EraseRequest>,
+        ) -> std::result::Result<tonic::Response<super::EraseResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct OperationsServer<T> {
@@ -1288,6 +1359,49 @@ pub mod operations_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/factum.v1.Operations/Erase" => {
+                    #[allow(non_camel_case_types)]
+                    struct EraseSvc<T: Operations>(pub Arc<T>);
+                    impl<T: Operations> tonic::server::UnaryService<super::EraseRequest>
+                    for EraseSvc<T> {
+                        type Response = super::EraseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EraseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operations>::erase(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EraseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

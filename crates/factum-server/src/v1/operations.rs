@@ -6,7 +6,8 @@ use crate::{
     grpc::{Protocol, Responses, Subscription},
     operations::{Asked, Phase, Scavenge},
 };
-use factum_log::rewrite::{ScavengeOptions, ScavengeReport};
+use factum_core::{Revision, StreamName};
+use factum_log::rewrite::{EraseRequest, ScavengeOptions, ScavengeReport};
 use factum_proto::factum::v1::{self as wire, operations_server, scavenge::State};
 use futures_util::stream;
 use tonic::{Request, Response, Status};
@@ -67,6 +68,19 @@ impl operations_server::Operations for Operations {
         });
         let subscription = Subscription::new(&self.context, Protocol::V1, Box::pin(states))?;
         Ok(Response::new(Box::pin(subscription)))
+    }
+
+    async fn erase(
+        &self,
+        request: Request<wire::EraseRequest>,
+    ) -> Result<Response<wire::EraseResponse>, Status> {
+        let wire::EraseRequest { stream, revision, reason, by } = decoded(request);
+        let stream = StreamName::new(&stream)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let request = EraseRequest { stream, revision: Revision(revision), reason, by };
+        let erased = self.context.operations.erase(request).await?;
+        let (position, already) = (erased.position.0, erased.already);
+        Ok(Response::new(wire::EraseResponse { position, already }))
     }
 }
 

@@ -79,14 +79,6 @@ impl Running {
         Self::serve(server, store)
     }
 
-    /// A server over the engine, with its maintenance.
-    pub(crate) async fn maintained(log: factum_log::LogStore) -> Self {
-        let config = Config::new(([127, 0, 0, 1], 0).into());
-        let store = AnyStore::new(log.clone());
-        let server = Server::bind(config, store.clone()).await.unwrap();
-        Self::serve(server.maintained_by(log.reader().maintenance()), store)
-    }
-
     /// Over a folder of the engine.
     pub(crate) async fn over(log: LogStore, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(([127, 0, 0, 1], 0).into());

@@ -12,7 +12,7 @@ use factum_proto::{
         stop_scavenge_req,
     },
     factum::v1::{
-        ScavengeStatusRequest, StartScavengeRequest, StopScavengeRequest,
+        EraseRequest, ScavengeStatusRequest, StartScavengeRequest, StopScavengeRequest,
         operations_client::OperationsClient, scavenge::State,
     },
 };
@@ -51,7 +51,7 @@ async fn count(store: &AnyStore) -> usize {
 async fn a_scavenge_is_started_and_followed_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let (log, before) = filled(dir.path()).await;
-    let mut server = Running::maintained(log).await;
+    let mut server = Running::over(log, |_| ()).await;
     let mut client = OperationsClient::new(server.channel().await);
     let none = soon(client.scavenge_status(ScavengeStatusRequest {})).await.unwrap_err();
     assert_eq!(none.code(), Code::NotFound);
@@ -75,7 +75,7 @@ async fn a_scavenge_is_started_and_followed_to_its_end() {
 async fn one_at_a_time_is_stopped_by_its_id_over_either_protocol_and_by_the_servers_end() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _) = filled(dir.path()).await;
-    let mut server = Running::maintained(log.clone()).await;
+    let mut server = Running::over(log.clone(), |_| ()).await;
     let mut client = OperationsClient::new(server.channel().await);
     let mut kurrent = Kurrent::new(server.channel().await);
     // So slow that it does not end by itself.
@@ -107,10 +107,42 @@ async fn one_at_a_time_is_stopped_by_its_id_over_either_protocol_and_by_the_serv
 }
 
 #[tokio::test]
+async fn an_event_is_erased_once_and_what_cannot_be_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = filled(dir.path()).await;
+    let server = Running::over(log, |_| ()).await;
+    let mut client = OperationsClient::new(server.channel().await);
+    let of = |stream: &str, revision, reason: &str| EraseRequest {
+        stream: stream.into(),
+        revision,
+        reason: reason.into(),
+        by: "jo".into(),
+    };
+    let first = soon(client.erase(of("kept-1", 3, "asked for"))).await.unwrap().into_inner();
+    assert_eq!((first.position, first.already), (8, false));
+    let again = soon(client.erase(of("kept-1", 3, "asked for"))).await.unwrap().into_inner();
+    assert_eq!((again.position, again.already), (8, true));
+    for (request, code) in [
+        (of("kept-1", 9_999, "x"), Code::NotFound),
+        (of("none", 0, "x"), Code::NotFound),
+        (of("$$gone-1", 0, "x"), Code::FailedPrecondition),
+        (of("kept-1", 1, ""), Code::InvalidArgument),
+        (of("", 0, "x"), Code::InvalidArgument),
+    ] {
+        let error = soon(client.erase(request.clone())).await.unwrap_err();
+        assert_eq!(error.code(), code, "{request:?}: {error}");
+    }
+    let slow = StartScavengeRequest { bytes_per_second_max: Some(10), ..thorough() };
+    soon(client.start_scavenge(slow)).await.unwrap();
+    let busy = soon(client.erase(of("kept-1", 4, "x"))).await.unwrap_err();
+    assert_eq!(busy.code(), Code::Aborted, "{busy}");
+}
+
+#[tokio::test]
 async fn bad_options_and_other_stores_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _) = filled(dir.path()).await;
-    let server = Running::maintained(log).await;
+    let server = Running::over(log, |_| ()).await;
     let mut client = OperationsClient::new(server.channel().await);
     let bad = [
         StartScavengeRequest { threshold_percent: Some(101), ..thorough() },
