@@ -27,6 +27,9 @@ use std::process::ExitCode;
 
 /// The budget of all rows together, where nothing is said.
 const SECONDS: u64 = 60;
+/// One case at a time. A process that is being started holds copies of all files that are open
+/// here, locks too, until its own program begins: a store that one case closes would seem in use.
+const THREADS_MAX: u64 = 1;
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         println!("0 passed, 0 failed");
         return ExitCode::SUCCESS;
     }
-    let (passed, failed) = program::run(&rows, SECONDS);
+    let (passed, failed) = program::run(&rows, SECONDS, THREADS_MAX);
     // A skip is taken from what passed.
     println!("{} passed, {failed} failed", passed + skipped.len() as u64);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

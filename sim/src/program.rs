@@ -76,12 +76,13 @@ fn tell(row: &Row, outcome: &Outcome) {
     );
 }
 
-/// Runs the rows, or the chosen one; how many found nothing, and how many something.
+/// Runs the rows, or the chosen one, so many cases at once at most; how many found nothing, and how
+/// many something.
 ///
 /// # Panics
 /// If none of them is the chosen one.
 #[must_use]
-pub fn run(rows: &[Row], seconds: u64) -> (u64, u64) {
+pub fn run(rows: &[Row], seconds: u64, threads_max: u64) -> (u64, u64) {
     let only = std::env::var("ROW").ok();
     let is_chosen = |row: &&Row| only.as_ref().is_none_or(|only| only == row.name);
     let rows: Vec<&Row> = rows.iter().filter(is_chosen).collect();
@@ -95,7 +96,9 @@ pub fn run(rows: &[Row], seconds: u64) -> (u64, u64) {
         let time = left * row.share / shares;
         shares -= row.share;
         let goal = if is_for_ledger { u64::MAX } else { row.goal };
-        let outcome = rows::run(row, Budget { goal, ..budget(time) });
+        let budget = budget(time);
+        let threads = budget.threads.min(threads_max);
+        let outcome = rows::run(row, Budget { goal, threads, ..budget });
         left = left.saturating_sub(outcome.took);
         report(row, &outcome);
         if is_for_ledger {

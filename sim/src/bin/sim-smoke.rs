@@ -83,7 +83,7 @@ fn main() -> ExitCode {
             program::list(ROWS);
             return ExitCode::SUCCESS;
         }
-        _ => program::run(ROWS, SECONDS),
+        _ => program::run(ROWS, SECONDS, u64::MAX),
     };
     println!("{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
