@@ -60,6 +60,7 @@ fn catcher(bug: Bug) -> &'static str {
         Bug::WakeBeforePublish => "threads",
         Bug::SkipUnused | Bug::SkipIndexScrub => "verify",
         Bug::UnsyncedCopy | Bug::ManifestFirst => "backup",
+        Bug::RemoveUnmarked | Bug::UnsyncedFetch => "tier",
         Bug::UnsyncedRewrite | Bug::ScavengeLastEvent | Bug::ForgetGrace | Bug::StaleNames => {
             "rewrite-crash"
         }

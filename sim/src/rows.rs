@@ -16,6 +16,7 @@ mod sequences;
 mod store;
 mod survivor;
 mod threads;
+mod tier;
 mod truncation;
 mod verify;
 
@@ -106,6 +107,7 @@ pub const ROWS: &[Row] = &[
     row("backup", "images", backup::case).size(5_000, 500_000).share(10),
     row("rewrite-crash", "images", rewrite::case).size(20_000, 1_000_000).share(12),
     row("erase-crash", "images", erase::case).size(5_000, 500_000).share(6),
+    row("tier", "images", tier::case).size(5_000, 500_000).share(6),
     row("verify", "bytes", verify::case).size(20_000, 1_000_000).share(8),
     row("sequences", "images", sequences::case)
         .size(100_000, 0)

@@ -82,6 +82,16 @@ pub enum OpenError {
         /// The folder.
         dir: PathBuf,
     },
+    /// Segments of the folder were moved to object storage. Open it with that storage in front of
+    /// the disk: [`crate::tier::TierDisk`].
+    #[error("segments of {} were moved to {}: open it with that storage", dir.display(),
+        location.as_deref().unwrap_or("object storage"))]
+    Tiered {
+        /// The folder.
+        dir: PathBuf,
+        /// Where they are, if the folder says it.
+        location: Option<String>,
+    },
     /// The disk refused something. Nothing was changed that recovery does not understand.
     #[error("cannot {action} {}: {source}", file.display())]
     Io {
@@ -157,6 +167,10 @@ impl From<Fault> for ReadError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Damaged { .. } => Self::Damaged { what: fault.to_string().into() },
+            // A block from object storage that is not what it was.
+            Fault::Io { ref source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                Self::Damaged { what: fault.to_string().into() }
+            }
             Fault::Io { .. } => Self::Unavailable { why: fault.to_string().into() },
         }
     }

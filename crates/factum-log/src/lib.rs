@@ -19,6 +19,7 @@
 //! | `scrub` | sealed files are read again in the background |
 //! | [`mod@verify`] | every byte, compared with every other that says the same |
 //! | [`rewrite`] | scavenging: sealed segments without what is gone |
+//! | [`mod@tier`] | sealed segments in object storage |
 //! | [`store`] | threads and futures around it |
 //!
 //! Nothing here knows an async runtime. `docs/format.md` says every byte, `docs/guarantees.md` what
@@ -49,6 +50,7 @@ mod scrub;
 mod segment;
 mod shared;
 pub mod store;
+pub mod tier;
 pub mod verify;
 pub mod write;
 

@@ -90,6 +90,10 @@ bugs! {
     ManifestFirst,
     /// Scrubbing leaves index files out.
     SkipIndexScrub,
+    /// A segment that was moved goes before its marker is durable.
+    RemoveUnmarked,
+    /// A segment that was fetched back gets its name before it is durable.
+    UnsyncedFetch,
     /// A rewritten segment gets its name before it is durable.
     UnsyncedRewrite,
     /// Scavenging takes the last event of a stream.

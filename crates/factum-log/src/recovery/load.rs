@@ -12,6 +12,7 @@ use crate::{
     index::{Index, IndexFile, MemoryIndex},
     options::Options,
     segment::{Missing, Parts, Segment, base_of, index_path, segment_path},
+    tier::check_reached,
 };
 use factum_core::Position;
 use std::{
@@ -77,6 +78,7 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
     if names.iter().any(|name| name == RESTORING) {
         return Err(OpenError::Unfinished { dir: dir.to_owned() });
     }
+    check_reached(&*options.world.disk, dir, &names)?;
     let mut bases: Vec<u64> = names.iter().filter_map(|name| base_of(name)).collect();
     bases.sort_unstable();
     let unfinished = names.into_iter().filter(|name| name.ends_with(UNFINISHED)).collect();

@@ -14,6 +14,7 @@ use crate::{
     options::World,
     recovery::{CLOSED, Closed, HOLDER, LOCK, UNFINISHED, holder},
     segment::{base_of, index_path, indexed_base_of, segment_path},
+    tier::{LOCATION, check_reached, moved_base_of},
 };
 use std::{
     any::Any,
@@ -49,6 +50,7 @@ pub fn verify(dir: &Path, world: &World, watch: Watch<'_>) -> Result<Report, Ope
     if names.iter().any(|name| name == RESTORING) {
         return Err(OpenError::Unfinished { dir: dir.to_owned() });
     }
+    check_reached(disk, dir, &names)?;
     let folder = Folder { dir, disk, bases: names.iter().filter_map(|n| base_of(n)).collect() };
     if folder.bases.is_empty() {
         return Err(OpenError::NoStore { dir: dir.to_owned() });
@@ -201,7 +203,8 @@ impl Folder<'_> {
     }
 
     fn role(&self, name: &str) -> Role {
-        if [LOCK, HOLDER, CLOSED, BACKUP].contains(&name) || base_of(name).is_some() {
+        let is_known = [LOCK, HOLDER, CLOSED, BACKUP, LOCATION].contains(&name);
+        if is_known || base_of(name).or_else(|| moved_base_of(name)).is_some() {
             return Role::Known;
         }
         // An index is of a sealed segment.

@@ -14,5 +14,6 @@ mod reopening;
 mod scavenge;
 mod scrub;
 mod statistics;
+mod tier;
 mod tools;
 mod verify;
