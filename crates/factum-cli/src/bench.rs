@@ -36,7 +36,9 @@ const OF_STORE: u32 = 6;
 
 /// Measures, and says what it means.
 pub(crate) async fn bench(args: &args::Bench, out: &mut Out) -> Outcome {
-    let report = measure(args).await?;
+    // From the first moment on: what is heard too early waits, what is heard too late is lost.
+    let mut stop = Stop::listen();
+    let report = measure(args, &mut stop).await?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report).expect("figures have names for keys"))?;
     } else {
@@ -45,7 +47,7 @@ pub(crate) async fn bench(args: &args::Bench, out: &mut Out) -> Outcome {
     Ok(())
 }
 
-async fn measure(args: &args::Bench) -> Outcome<Report> {
+async fn measure(args: &args::Bench, stop: &mut Stop) -> Outcome<Report> {
     match (args.at.as_deref(), &args.dir) {
         (Some(_), Some(_)) => Err(Failure::usage("a folder and --at are two things to measure")
             .help("give a DIR to measure its disk, or --at URL to measure a server")),
@@ -53,17 +55,16 @@ async fn measure(args: &args::Bench) -> Outcome<Report> {
             Err(Failure::usage("a folder is measured by its name, beside any store in it")
                 .help("give the folder that the disk is to be tried in: `factum bench DIR`"))
         }
-        (Some(url), None) => of_server(url, args.seconds).await,
+        (Some(url), None) => of_server(url, args.seconds, stop).await,
         (None, dir) => {
             let dir = dir.clone().unwrap_or_else(|| PathBuf::from("."));
-            of_disk(&dir, args.seconds).await
+            of_disk(&dir, args.seconds, stop).await
         }
     }
 }
 
 /// Waits for this, or for Ctrl-C, after which there is time to clean up.
-async fn unless_stopped<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    let mut stop = Stop::listen();
+async fn unless_stopped<T>(stop: &mut Stop, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     tokio::select! {
         () = stop.requested() => Err(Failure::new(Exit::Failure, "stopped before the end")
             .help("what was written is removed; --seconds makes it shorter")),
@@ -71,7 +72,7 @@ async fn unless_stopped<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T>
     }
 }
 
-async fn of_server(url: &str, seconds: u32) -> Outcome<Report> {
+async fn of_server(url: &str, seconds: u32, stop: &mut Stop) -> Outcome<Report> {
     let store = open(url, Access::Existing).await?;
     note(format_args!(
         "this takes about {seconds} s, and appends to streams of its own at {url}, which it \
@@ -79,14 +80,14 @@ async fn of_server(url: &str, seconds: u32) -> Outcome<Report> {
     ));
     let each = Duration::from_secs(seconds.into()) / OF_STORE;
     let mut load = Load::new(store, each);
-    let measured = unless_stopped(load.run()).await;
+    let measured = unless_stopped(stop, load.run()).await;
     let cleaned = load.delete_streams().await;
     let report = Report::of(url, None, measured?);
     cleaned?;
     Ok(report)
 }
 
-async fn of_disk(dir: &Path, seconds: u32) -> Outcome<Report> {
+async fn of_disk(dir: &Path, seconds: u32, stop: &mut Stop) -> Outcome<Report> {
     let place = Place::new(dir)?;
     let shown = dir.display();
     note(format_args!(
@@ -94,17 +95,17 @@ async fn of_disk(dir: &Path, seconds: u32) -> Outcome<Report> {
         place.0.display()
     ));
     let each = Duration::from_secs(seconds.into()) / OF_DISK;
-    let stop = disk::Stop::default();
-    let (path, of_disk) = (place.0.clone(), stop.flag());
+    let end = disk::Stop::default();
+    let (path, of_disk) = (place.0.clone(), end.flag());
     let syncs = tokio::task::spawn_blocking(move || disk::syncs(&path, each, &of_disk));
-    let syncs = unless_stopped(async {
+    let syncs = unless_stopped(stop, async {
         let syncs = syncs.await.map_err(|error| Failure::new(Exit::Failure, error))?;
         syncs.map_err(|error| failed(dir, &error))
     });
     let syncs = syncs.await?;
     let url = format!("file:{}", place.0.join("store").display());
     let mut load = Load::new(open(&url, Access::Creating).await?, each);
-    let measured = unless_stopped(load.run()).await?;
+    let measured = unless_stopped(stop, load.run()).await?;
     Ok(Report::of(&shown.to_string(), Some(syncs), measured))
 }
 
