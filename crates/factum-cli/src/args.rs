@@ -94,6 +94,9 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Make a store from a backup, as it was then or at a moment before
     Restore(Restore),
+    /// Sealed segments in object storage: see, move, fetch back
+    #[command(subcommand)]
+    Tier(Tier),
     /// Start a store on this machine, for development: no TLS, no users, loopback only
     Dev(Dev),
     /// Start a store for others
@@ -393,6 +396,38 @@ pub(crate) struct Restore {
     pub(crate) json: bool,
 }
 
+/// What to do with a folder's sealed segments.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Tier {
+    /// Show where each segment is
+    Status {
+        /// The folder; it may be in use
+        dir: PathBuf,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move the oldest sealed segments to object storage; nobody may have the folder open
+    Move {
+        /// The folder
+        dir: PathBuf,
+        /// The storage: s3://bucket/prefix?region=…&endpoint=…; later calls know it
+        #[arg(long, value_name = "URL")]
+        to: Option<String>,
+        /// How much of the newest sealed segments stays here, such as 10GiB
+        #[arg(long, value_name = "BYTES", value_parser = parse::size)]
+        keep: Option<u64>,
+        /// How many of the newest sealed segments stay here, at most
+        #[arg(long, value_name = "N")]
+        keep_segments: Option<usize>,
+    },
+    /// Fetch all moved segments back; nobody may have the folder open
+    Fetch {
+        /// The folder
+        dir: PathBuf,
+    },
+}
+
 /// A store for development.
 #[derive(Args, Debug)]
 pub(crate) struct Dev {
@@ -416,7 +451,13 @@ pub(crate) struct Serve {
     /// Start without TLS and without users: everybody who reaches the address reads and writes all
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// A TOML file with these options as keys: data, listen, insecure
+    /// Where sealed segments go that are more than --tier-keep: s3://bucket/prefix?region=…
+    #[arg(long, value_name = "URL", requires = "tier_keep")]
+    pub(crate) tier: Option<String>,
+    /// How much of the newest sealed segments stays here, such as 10GiB; the rest is moved
+    #[arg(long, value_name = "BYTES", value_parser = parse::size)]
+    pub(crate) tier_keep: Option<u64>,
+    /// A TOML file with these options as keys: data, listen, tier, insecure
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }

@@ -12,6 +12,7 @@ mod scavenge;
 mod shell;
 mod store;
 mod stream;
+mod tier;
 mod verify;
 
 use crate::{
@@ -66,6 +67,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         Command::Scavenge(args) => scavenge::scavenge(url, args, out).await,
         Command::Backup(args) => backup::backup(url, args, out).await,
         Command::Restore(args) => backup::restore(args, out).await,
+        Command::Tier(args) => tier::tier(args, out).await,
         Command::Dev(args) => host::dev(args, out).await,
         Command::Serve(args) => host::serve(args, out).await,
         Command::Completions(_) | Command::Man(_) => Ok(()),

@@ -27,7 +27,7 @@ const MAP: &[(&str, &[&str])] = &[
     ("factum-tier", &["factum-core", "factum-log"]),
     ("factum-server", &["factum-core", "factum-log", "factum-proto"]),
     ("factum", &["factum-core", "factum-app", "factum-macros", "factum-log", "factum-client"]),
-    ("factum-cli", &["factum", "factum-server", "factum-log"]),
+    ("factum-cli", &["factum", "factum-server", "factum-log", "factum-tier"]),
 ];
 
 /// One crate a foreign system, and what each may use; the facade may use them all.

@@ -121,15 +121,33 @@ pub(super) fn seconds(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Bytes: a whole number, with k, M or G for thousands, millions and milliards.
+/// Bytes: a whole number above 0, as [`size`] has it.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
-    let units = [('k', 1_000), ('M', 1_000_000), ('G', 1_000_000_000)];
-    let unit = units.iter().find_map(|(unit, by)| Some((text.strip_suffix(*unit)?, *by)));
-    let (digits, by) = unit.unwrap_or((text, 1));
-    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(by));
-    number
+    size(text)
+        .ok()
         .filter(|bytes| *bytes > 0)
         .ok_or_else(|| "it is a whole number above 0, such as 500k or 20M".to_owned())
+}
+
+/// A size: `4096`, `500MiB`, `10GiB`, or in thousands: `500k`, `20M`, `10GB`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "k" | "kB" => 1_000,
+        "M" | "MB" => 1_000_000,
+        "G" | "GB" => 1_000_000_000,
+        "T" | "TB" => 1_000_000_000_000,
+        _ => return Err("the unit is one of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB".to_owned()),
+    };
+    let number: Option<u64> = number.parse().ok();
+    let bytes = number.and_then(|number| number.checked_mul(unit));
+    bytes.ok_or_else(|| "it is a whole number with its unit, such as 10GiB".to_owned())
 }
 
 /// The character between cells: one byte.
@@ -170,6 +188,16 @@ mod tests {
         assert_eq!(parse("@a.json"), Payload::File("a.json".into()));
         assert_eq!(parse("-"), Payload::Stdin);
         assert_eq!(parse("-1"), Payload::Text("-1".into()));
+    }
+
+    #[test]
+    fn sizes_have_a_unit() {
+        for (text, expected) in [("0", 0), ("7B", 7), ("10GiB", 10 << 30), ("2 MB", 2_000_000)] {
+            assert_eq!(size(text), Ok(expected));
+        }
+        for text in ["", "GiB", "1.5GiB", "-1", "1 parsec", "99999999TiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
 };
 use factum::log::{
-    LogStore, Options, World,
+    World,
     backup::{self, BackupError, Restore, RestoreError, Restored, Taken, Upto},
     copy::{Source, SourceError},
     verify::Progress,
@@ -65,7 +65,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn of_folder(dir: &std::path::Path, args: &args::Backup) -> Outcome<Taken> {
-    let store = LogStore::open(dir, Options::default()).map_err(store::embedded)?;
+    let store = store::folder(dir)?;
     let taken = take(&store.reader(), args);
     store.close();
     taken

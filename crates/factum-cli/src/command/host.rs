@@ -4,7 +4,7 @@
 //! reached from this machine only; `serve` is never insecure by accident; ending either drains,
 //! syncs, and says so.
 
-use super::{follow::Stop, store};
+use super::{follow::Stop, store, tier};
 use crate::{
     args,
     console::{self, BOLD, CYAN, DIM, Out, warning},
@@ -43,7 +43,7 @@ pub(super) async fn dev(args: args::Dev, out: &mut Out) -> Outcome {
         )));
     }
     let stop = Stop::listen();
-    let host = Host::start(&args.data, listen).await?;
+    let host = Host::start(&args.data, store::folder(&args.data)?, listen).await?;
     host.banner(out)?;
     host.run(stop, out).await
 }
@@ -62,7 +62,11 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
     }
     let stop = Stop::listen();
     let data = args.data.or(file.data).unwrap_or_else(|| DATA.into());
-    let host = Host::start(&data, args.listen.or(file.listen).unwrap_or(LISTEN)).await?;
+    let (world, mover) = tier::served(&data, args.tier.or(file.tier), args.tier_keep)?;
+    let log = store::open_in(&data, world)?;
+    let host = Host::start(&data, log, args.listen.or(file.listen).unwrap_or(LISTEN)).await?;
+    // Ends with this function: before the folder is let go of.
+    let _mover = mover.map(|mover| mover.start()).transpose()?;
     warning(format_args!(
         "no TLS and no users: everybody who reaches {} reads and writes everything",
         host.local
@@ -78,6 +82,7 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
 struct File {
     data: Option<PathBuf>,
     listen: Option<SocketAddr>,
+    tier: Option<String>,
     #[serde(default)]
     insecure: bool,
 }
@@ -90,7 +95,7 @@ fn file(path: &Path) -> Outcome<File> {
     })?;
     toml::from_str(&text).map_err(|error| {
         Failure::bad_input(format!("{}: {}", path.display(), error.to_string().trim_end()))
-            .help("the keys are data, listen and insecure, as the options of `factum serve`")
+            .help("the keys are data, listen, tier and insecure, as the options of `factum serve`")
     })
 }
 
@@ -103,8 +108,7 @@ struct Host {
 }
 
 impl Host {
-    async fn start(data: &Path, listen: SocketAddr) -> Outcome<Self> {
-        let log = LogStore::open(data, factum::log::Options::default()).map_err(store::embedded)?;
+    async fn start(data: &Path, log: LogStore, listen: SocketAddr) -> Outcome<Self> {
         let server = Server::bind_log(Config::new(listen), log.clone());
         let server = server.await.map_err(|error| not_listening(error, listen))?;
         let host = Self { dir: data.to_owned(), local: server.local_addr(), log, server };

@@ -13,10 +13,7 @@ use factum::{
     client::operations::{
         Operations, OperationsError, Scavenge, ScavengePhase, ScavengeRequest, ScavengeStates,
     },
-    log::{
-        LogStore, Options,
-        rewrite::{MaintenanceError, ScavengeOptions, ScavengeReport, Stop},
-    },
+    log::rewrite::{MaintenanceError, ScavengeOptions, ScavengeReport, Stop},
 };
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -48,7 +45,7 @@ async fn of_folder(dir: PathBuf, args: &args::Scavenge) -> Outcome<ScavengeRepor
     let (stop, mut asked) = (Stop::default(), follow::Stop::listen());
     let of_work = stop.clone();
     let work = tokio::task::spawn_blocking(move || {
-        let store = LogStore::open(&dir, Options::default()).map_err(store::embedded)?;
+        let store = store::folder(&dir)?;
         let bar = console::progress("scavenging", Some(0), false);
         let ended = store.reader().maintenance().scavenge(&options, &of_work, &mut |report| {
             bar.set_length(report.segments);

@@ -1,7 +1,11 @@
 //! Opening the store that `--at` names, and saying why where it cannot be opened.
 
+use super::tier;
 use crate::failure::{Exit, Failure, Outcome};
-use factum::{AnyStore, OpenError};
+use factum::{
+    AnyStore, OpenError,
+    log::{LogStore, Options, World},
+};
 use std::path::Path;
 
 /// Whether a folder may be made.
@@ -20,7 +24,20 @@ pub(crate) async fn open(url: &str, access: Access) -> Outcome<AnyStore> {
     {
         must_exist(&dir)?;
     }
+    if let Ok(dir) = factum::folder(url) {
+        return Ok(AnyStore::new(folder(&dir)?));
+    }
     factum::open(url).await.map_err(|error| failure(error, url))
+}
+
+/// Opens the store in a folder, with the object storage that it knows.
+pub(super) fn folder(dir: &Path) -> Outcome<LogStore> {
+    open_in(dir, tier::world(dir)?.0)
+}
+
+/// Opens the store in a folder of this world.
+pub(super) fn open_in(dir: &Path, world: World) -> Outcome<LogStore> {
+    LogStore::open(dir, Options { world, ..Options::default() }).map_err(embedded)
 }
 
 /// A mistyped folder is not made.

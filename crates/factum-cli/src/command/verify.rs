@@ -2,7 +2,7 @@
 //!
 //! What must hold: damage is never a matter of one line among many: it decides the exit code.
 
-use super::store;
+use super::{store, tier};
 use crate::{
     args,
     console::{self, Out},
@@ -14,10 +14,7 @@ use factum::{
         CopiesClient, CopyError,
         copies::{VerifyFinding, VerifyProgress, VerifyReport, verify_response::Content},
     },
-    log::{
-        World,
-        verify::{Finding, Progress, Report},
-    },
+    log::verify::{Finding, Progress, Report},
 };
 use serde_json::{Value, json};
 use std::{io::Write, path::PathBuf};
@@ -36,13 +33,14 @@ pub(super) async fn verify(url: &str, args: &args::Verify, out: &mut Out) -> Out
 }
 
 fn folder(dir: PathBuf) -> Outcome<VerifyReport> {
+    let (world, _) = tier::world(&dir)?;
     let bar = console::progress("verifying", Some(0), true);
     let mut watch = |Progress { bytes, bytes_total }| {
         bar.set_length(bytes_total);
         bar.set_position(bytes);
         true
     };
-    let verified = factum::log::verify::verify(&dir, &World::default(), &mut watch);
+    let verified = factum::log::verify::verify(&dir, &world, &mut watch);
     bar.finish_and_clear();
     verified.map(|report| told(&report)).map_err(store::embedded)
 }

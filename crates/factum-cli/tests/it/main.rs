@@ -20,5 +20,6 @@ mod shell;
 #[cfg(target_os = "linux")]
 mod subscribers;
 mod support;
+mod tier;
 mod top;
 mod verify;

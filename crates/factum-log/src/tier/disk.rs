@@ -108,6 +108,14 @@ impl TierDisk {
     }
 }
 
+impl TierDisk {
+    /// Where moved segments are.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        self.0.source.store.location()
+    }
+}
+
 impl Inner {
     pub(super) fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
