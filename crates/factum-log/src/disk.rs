@@ -81,6 +81,12 @@ pub trait File: Send + Sync + fmt::Debug {
 
     /// Makes the file's bytes and length durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Whether its bytes come from somewhere else, at a price: what reads for the sake of reading
+    /// leaves it alone.
+    fn is_remote(&self) -> bool {
+        false
+    }
 }
 
 /// Writes a small file whole: it appears under its name, in place of one of that name, only when it

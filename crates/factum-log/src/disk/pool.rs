@@ -254,6 +254,10 @@ impl File for PooledFile {
         self.0.synced.fetch_max(writes, Ordering::Relaxed);
         Ok(())
     }
+
+    fn is_remote(&self) -> bool {
+        self.0.file(|| ()).is_ok_and(|file| file.is_remote())
+    }
 }
 
 #[cfg(test)]

@@ -163,4 +163,8 @@ impl File for ColdFile {
         // What is read back whole is durable there.
         Ok(())
     }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
 }

@@ -246,4 +246,8 @@ impl File for TierFile {
     fn sync(&self) -> io::Result<()> {
         self.file().sync()
     }
+
+    fn is_remote(&self) -> bool {
+        self.file().is_remote()
+    }
 }

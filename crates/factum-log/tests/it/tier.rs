@@ -234,6 +234,20 @@ fn a_segment_whose_head_is_damaged_is_not_moved() {
     assert!(path.exists());
 }
 
+/// Each pass would fetch the whole store.
+#[test]
+fn scrubbing_leaves_moved_segments_alone() {
+    let folder = Folder::new();
+    let (tier, _writer, reader) = folder.open();
+    folder.move_all(&tier);
+    let gets = folder.storage.gets();
+    assert!(reader.scrub(&factum_log::rewrite::Stop::default()));
+    assert_eq!(folder.storage.gets(), gets);
+    assert!(reader.damage_found().is_empty());
+    reader.verify(&mut |_| true).unwrap();
+    assert!(folder.storage.gets() > gets, "verifying reads all of it");
+}
+
 /// The local file is the segment where both are there: a marker from before says nothing.
 #[test]
 fn a_marker_beside_its_segment_says_nothing() {
