@@ -1,6 +1,6 @@
 //! Sealed segments that live elsewhere: in object storage, and are read from there.
 //!
-//! A door and not a part of the log: [`TierDisk`] is a [`Disk`](crate::disk::Disk) in front of the
+//! A door and not a part of the log: [`TierDisk`] is a [`Disk`] in front of the
 //! real one. A segment that was moved is a file like any other to all that stands above it, so that
 //! reading, opening, verifying, backing up and rewriting know nothing of this. What must hold:
 //!
