@@ -3,7 +3,7 @@
 
 use crate::{
     gate::Permit,
-    socket::{HELD_BACK_MIN, HoldsBack},
+    socket::{HELD_BACK, HoldsBack},
 };
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -34,7 +34,7 @@ impl Meter {
     }
 }
 
-/// The first piece of a body, which is waited for since its head came.
+/// The next piece of a body, which is waited for since the one before, or its head, came.
 #[derive(Debug)]
 pub(crate) struct Awaited {
     since: Instant,
@@ -46,10 +46,12 @@ impl Awaited {
         Self { since: Instant::now(), holds_back }
     }
 
-    fn came(self) {
-        if self.since.elapsed() >= HELD_BACK_MIN {
+    fn came(&mut self) {
+        let now = Instant::now();
+        if HELD_BACK.contains(&now.duration_since(self.since)) {
             self.holds_back.set();
         }
+        self.since = now;
     }
 }
 
@@ -57,8 +59,7 @@ impl Awaited {
 #[derive(Debug)]
 pub(crate) struct Counted<B> {
     pub(crate) body: B,
-    /// Until the first of it is there.
-    pub(crate) first: Option<Awaited>,
+    pub(crate) next: Awaited,
     pub(crate) meter: Meter,
     /// What the client is told where the bytes are too many.
     pub(crate) refusal: fn() -> Status,
@@ -77,9 +78,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(first) = self.first.take() {
-            first.came();
-        }
+        self.next.came();
         Poll::Ready(polled.map(|frame| {
             let frame = frame.map_err(|error| Status::from_error(error.into()))?;
             let bytes = frame.data_ref().map_or(0, Bytes::len);

@@ -188,9 +188,8 @@ impl Router {
         let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let Ends { local, peer } = self.ends;
         let reached = Reached { authority, local, peer };
-        let first = Some(Awaited::new(self.holds_back.clone()));
-        let mut request =
-            request.map(|body| Counted { body, first, meter: meter.clone(), refusal });
+        let next = Awaited::new(self.holds_back.clone());
+        let mut request = request.map(|body| Counted { body, next, meter: meter.clone(), refusal });
         request.extensions_mut().insert(meter);
         request.extensions_mut().insert(reached);
         Ok(request)

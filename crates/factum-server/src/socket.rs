@@ -1,13 +1,14 @@
 //! A connection's socket, which acknowledges at once what its client holds the rest back for.
 //!
-//! A client that did not set `TCP_NODELAY` (as the crate `kurrentdb` 1.2) sends a call in two small
-//! pieces, and the second only when the first is acknowledged (Nagle's algorithm); the system
+//! A client that did not set `TCP_NODELAY` (as the crate `kurrentdb` 1.2) sends a call in small
+//! pieces, and the next only when the one before is acknowledged (Nagle's algorithm); the system
 //! acknowledges after 40 ms where nothing is to be sent back (delayed acknowledgement, RFC 1122).
-//! Such a client is known by its first call, whose body comes that late; from then on what it sends
-//! is acknowledged as it is read. Who does not wait pays nothing.
+//! Such a client is known by its first call, of which a piece comes that late; from then on what it
+//! sends is acknowledged as it is read. Who does not wait pays nothing.
 
 use std::{
     io,
+    ops::Range,
     pin::Pin,
     sync::{
         Arc,
@@ -21,8 +22,10 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A body that comes so long after its head was held back. Linux waits 40 ms at least.
-pub(crate) const HELD_BACK_MIN: Duration = Duration::from_millis(20);
+/// A piece of a body that comes so long after the one before was held back, it seems: Linux delays
+/// an acknowledgement by 40 to 200 ms. A client that is only slow pays for it with a call of the
+/// system a read.
+pub(crate) const HELD_BACK: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(300);
 
 /// Whether the client of a connection holds back what is not acknowledged.
 #[derive(Clone, Debug, Default)]
