@@ -36,7 +36,8 @@ pub(crate) struct Load {
     pub(crate) size: usize,
 }
 
-/// Runs `count` clients at once, where clients of this store live, each with a job of its own.
+/// Runs `count` clients at once, where clients of this store live, each with a job of its own, that
+/// begins when all are connected.
 async fn each<T, F>(
     peer: &dyn Peer,
     count: usize,
@@ -46,10 +47,12 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let mut jobs = Vec::new();
-    for number in 0..count {
-        jobs.push(job(number, peer.client().await?));
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(peer.client().await?);
     }
+    let jobs = clients.into_iter().enumerate().map(|(number, client)| job(number, client));
+    let jobs: Vec<_> = jobs.collect();
     match peer.home() {
         Home::Tasks => {
             let tasks: Vec<_> = jobs.into_iter().map(tokio::spawn).collect();

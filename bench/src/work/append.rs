@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::json;
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -59,7 +59,8 @@ pub(crate) async fn append(
     (clients, batch): (usize, usize),
     load: Load,
 ) -> Result<()> {
-    let job = Loop::new(batch, load);
+    // Begins when the clients are connected, which takes some of them longer than the warm-up.
+    let job = LazyLock::new(|| Loop::new(batch, load));
     let samples = each(&**peer, clients, |_, client| job.clone().run(client)).await?;
     let params = json!({ "clients": clients, "batch": batch });
     Sample::sum(&samples)?.print(label, &params, job.window.start)
