@@ -3,11 +3,16 @@
 //! Apart from `event.rs`, because stores build pages and users only see events. An event handed out
 //! is (page, index): no copy of its payload, no allocation of its own.
 
+mod spare;
+
+pub use spare::{SPARE_BYTES_MIN, Spare};
+
 use crate::{
     ContentType, EventData, EventType, Position, RecordedEvent, Revision, StreamName, Tag,
     Timestamp,
 };
 use bytes::Bytes;
+use spare::Lent;
 use std::{ops::Range, sync::Arc};
 use uuid::Uuid;
 
@@ -22,6 +27,15 @@ pub struct Page {
     event_types: Vec<EventType>,
     tags: Vec<Tag>,
     slots: Vec<Slot>,
+    spare: Option<Arc<Spare>>,
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if let Some(spare) = &self.spare {
+            spare.give_slots(std::mem::take(&mut self.slots));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -130,6 +144,7 @@ pub struct PageBuilder {
     event_types: Vec<EventType>,
     tags: Vec<Tag>,
     slots: Vec<Slot>,
+    spare: Option<Arc<Spare>>,
 }
 
 /// The payloads of a page in the making.
@@ -166,10 +181,10 @@ impl Block {
 }
 
 impl PageBuilder {
-    /// A builder with room for so many bytes of payloads.
+    /// A builder whose page is made of spare memory where it is large, and gives it back.
     #[must_use]
-    pub fn with_room(bytes: usize) -> Self {
-        Self { block: Block::Growing(Vec::with_capacity(bytes)), ..Self::default() }
+    pub fn reusing(spare: &Arc<Spare>) -> Self {
+        Self { slots: spare.take_slots(), spare: Some(spare.clone()), ..Self::default() }
     }
 
     /// A builder whose payloads are all there, and stay where they are.
@@ -242,6 +257,12 @@ impl PageBuilder {
     pub fn copy(&mut self, bytes: &[u8]) -> Range<usize> {
         let block = self.block.growing();
         let start = block.len();
+        if let Some(spare) = self.spare.as_ref().filter(|_| outgrows(block, bytes.len())) {
+            let mut large = spare.take();
+            large.clear();
+            large.extend_from_slice(block);
+            *block = large;
+        }
         block.extend_from_slice(bytes);
         start..block.len()
     }
@@ -250,18 +271,48 @@ impl PageBuilder {
     #[must_use]
     pub fn build(self) -> Vec<RecordedEvent> {
         let count = u32::try_from(self.slots.len()).expect("a page's events are few");
+        let mut slots = self.slots;
+        if let Some(spare) = self.spare.as_ref().filter(|_| is_mostly_empty(&slots)) {
+            let mut few = Vec::with_capacity(slots.len());
+            few.append(&mut slots);
+            spare.give_slots(std::mem::replace(&mut slots, few));
+        }
         let page = Arc::new(Page {
-            bytes: match self.block {
-                Block::Growing(bytes) => bytes.into(),
-                Block::Given(bytes) => bytes,
+            bytes: match (self.block, &self.spare) {
+                (Block::Given(bytes), _) => bytes,
+                (Block::Growing(block), Some(spare)) => finished(block, spare),
+                (Block::Growing(block), None) => block.into(),
             },
             streams: self.streams,
             event_types: self.event_types,
             tags: self.tags,
-            slots: self.slots,
+            slots,
+            spare: self.spare,
         });
         (0..count).map(|index| RecordedEvent { page: page.clone(), index }).collect()
     }
+}
+
+/// Whether a block that is small gets large by so many bytes more.
+fn outgrows(block: &Vec<u8>, more: usize) -> bool {
+    block.capacity() < SPARE_BYTES_MIN && block.len() + more >= SPARE_BYTES_MIN
+}
+
+fn is_mostly_empty<T>(list: &Vec<T>) -> bool {
+    list.len() < list.capacity() / 2
+}
+
+/// A block as bytes: lent, unless they are too few to hold all of it for them.
+fn finished(block: Vec<u8>, spare: &Arc<Spare>) -> Bytes {
+    if block.capacity() < SPARE_BYTES_MIN {
+        return block.into();
+    }
+    if is_mostly_empty(&block) {
+        let few = Bytes::copy_from_slice(&block);
+        spare.give(block);
+        return few;
+    }
+    Bytes::from_owner(Lent { block, spare: spare.clone() })
 }
 
 /// Data and metadata of events, one after the other, in their order: as they lie in their page,
@@ -316,7 +367,10 @@ mod tests {
     use super::*;
 
     fn events(builder: impl FnOnce() -> PageBuilder) -> Vec<RecordedEvent> {
-        let mut builder = builder();
+        events_of(builder(), "data")
+    }
+
+    fn events_of(mut builder: PageBuilder, data: &str) -> Vec<RecordedEvent> {
         for nth in 0..3 {
             let place = Place {
                 stream: StreamName::new("s").unwrap(),
@@ -324,7 +378,8 @@ mod tests {
                 position: Position(nth + 1),
                 recorded_at: Timestamp(0),
             };
-            let event = EventData::new(Uuid::from_u128(1), EventType::new("t").unwrap(), "data");
+            let data = data.to_owned();
+            let event = EventData::new(Uuid::from_u128(1), EventType::new("t").unwrap(), data);
             builder.push_data(place, &event.with_metadata(nth.to_string()));
         }
         builder.build()
@@ -352,5 +407,33 @@ mod tests {
         let all = events(|| PageBuilder::over("given".into()));
         assert_eq!(payloads(&all), "data0data1data2");
         assert_eq!(all[0].page.bytes(&(0..5)), b"given");
+    }
+
+    fn page_of(spare: &Arc<Spare>, data: &str, bytes: usize) -> Vec<RecordedEvent> {
+        events_of(PageBuilder::reusing(spare), &data.repeat(bytes / data.len()))
+    }
+
+    #[test]
+    fn a_page_in_use_keeps_its_memory_and_one_that_is_gone_gives_it() {
+        let spare = Arc::default();
+        let (one, other) = (page_of(&spare, "a", 100_000), page_of(&spare, "b", 100_000));
+        let (of_one, kept) = (one[0].data().as_ptr(), other[0].page.shared(&(0..100_000)));
+        drop((one, other));
+        let third = page_of(&spare, "c", 100_000);
+        assert_eq!(third[0].data().as_ptr(), of_one, "the block that nobody has any more");
+        let fourth = page_of(&spare, "d", 100_000);
+        assert_ne!(fourth[0].data().as_ptr(), kept.as_ptr(), "somebody has bytes of that");
+        assert!(kept.iter().all(|byte| *byte == b'b'));
+    }
+
+    #[test]
+    fn a_page_does_not_keep_a_block_that_it_leaves_mostly_empty() {
+        let spare = Arc::new(Spare::default());
+        let block = spare.take();
+        let of_block = block.as_ptr();
+        spare.give(block);
+        let small = page_of(&spare, "a", 12_000);
+        assert_eq!(spare.take().as_ptr(), of_block, "it was used, and given back at once");
+        assert_eq!(payloads(&small).len(), 36_003);
     }
 }

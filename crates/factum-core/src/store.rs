@@ -7,6 +7,9 @@ mod any;
 
 pub use any::{AnyStore, DynBatches};
 
+/// The batches of a read on the calling thread.
+pub type HereBatches = Box<dyn Iterator<Item = Result<Batch, ReadError>> + Send>;
+
 use crate::{
     Append, AppendError, Batch, Capabilities, Change, Expected, Position, Read, ReadError, Reading,
     Receipt, Statistics, StreamMetadata, StreamName, Subscribe,
@@ -50,6 +53,15 @@ pub trait EventStore: Send + Sync + 'static {
         &self,
         read: Read,
     ) -> impl Future<Output = Result<Reading<Self::Batches>, ReadError>> + Send;
+
+    /// Reads on the calling thread, for a caller that blocks anyway: nothing is handed to another
+    /// thread, and nothing is read ahead. Not for async code.
+    ///
+    /// `None` where the store has no such way, or would have to wait for a position first:
+    /// [`EventStore::read`] is the way then.
+    fn read_here(&self, _read: &Read) -> Option<Result<Reading<HereBatches>, ReadError>> {
+        None
+    }
 
     /// Follows: what is stored, then what comes, in order, at least once, without end.
     fn subscribe(

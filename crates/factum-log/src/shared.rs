@@ -9,7 +9,7 @@ use crate::{
     scrub::Scrubbed,
     segment::Segment,
 };
-use factum_core::{Limits, Position, Timestamp, sync};
+use factum_core::{Limits, Position, Timestamp, page::Spare, sync};
 use std::{
     any::Any,
     collections::HashMap,
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) counters: Counters,
     pub(crate) scrubbed: Scrubbed,
+    /// Memory for batches.
+    pub(crate) spare: Arc<Spare>,
     /// Held by the one that changes sealed segments.
     pub(crate) maintenance: Mutex<()>,
     /// Held while a file of a sealed segment, or its index, gets its name: one at a time, so that
@@ -98,6 +100,7 @@ impl Shared {
             options: opened.options,
             counters: Counters::default(),
             scrubbed: Scrubbed::default(),
+            spare: Arc::default(),
             maintenance: Mutex::default(),
             files: Mutex::default(),
             segments: RwLock::new(Arc::new(opened.segments)),

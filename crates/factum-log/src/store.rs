@@ -17,7 +17,7 @@ use crate::{
 };
 use factum_core::{
     Append, AppendError, Capabilities, Change, EventStore, Expected, Position, Read, ReadError,
-    Reading, Receipt, Statistics, StreamMetadata, StreamName, Subscribe,
+    Reading, Receipt, Statistics, StreamMetadata, StreamName, Subscribe, store::HereBatches,
 };
 use pool::Pool;
 use queue::Queue;
@@ -178,6 +178,20 @@ impl EventStore for LogStore {
         let (head, state, cursor, first) = begun?;
         let batches = LogBatches::begun(&self.inner.pool, &self.inner.reader, cursor, first);
         Ok(Reading { head, state, batches })
+    }
+
+    fn read_here(&self, read: &Read) -> Option<Result<Reading<HereBatches>, ReadError>> {
+        let reader = &self.inner.reader;
+        if read.at_least.is_some_and(|position| position > reader.head()) {
+            return None;
+        }
+        let began_ns = reader.shared.ticks_ns();
+        let reading = reader.read(read.clone()).map(|Begun { head, state, cursor }| {
+            let batches: HereBatches = Box::new(cursor.batches());
+            Reading { head, state, batches }
+        });
+        reader.shared.counters.read_time.add(reader.shared.since_ns(began_ns));
+        Some(reading)
     }
 
     async fn subscribe(&self, subscribe: Subscribe) -> Result<LogBatches, ReadError> {

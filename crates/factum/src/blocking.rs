@@ -7,7 +7,8 @@ use crate::OpenError;
 use factum_core::{
     AnyStore, Append, AppendError, Batch, Capabilities, Change, EventStore, Expected, Position,
     Read, ReadError, Reading, Receipt, RecordedEvent, Statistics, StreamMetadata, StreamName,
-    StreamState, Subscribe, next_batch, store::DynBatches,
+    StreamState, Subscribe, next_batch,
+    store::{DynBatches, HereBatches},
 };
 use std::{
     pin::pin,
@@ -71,8 +72,12 @@ impl Store {
     ///
     /// As there.
     pub fn read(&self, read: Read) -> Result<Events, ReadError> {
+        if let Some(reading) = self.store.read_here(&read) {
+            let Reading { head, state, batches } = reading?;
+            return Ok(Events { head, state, batches, batch: Vec::new().into_iter() });
+        }
         let Reading { head, state, batches } = self.home.block_on(self.store.read(read))?;
-        let batches = Batches { batches, home: self.home.clone() };
+        let batches = Box::new(Batches { batches, home: self.home.clone() });
         Ok(Events { head, state, batches, batch: Vec::new().into_iter() })
     }
 
@@ -144,7 +149,7 @@ pub struct Events {
     /// What the stream is in that snapshot; `None` for a query.
     pub state: Option<StreamState>,
     batch: std::vec::IntoIter<RecordedEvent>,
-    batches: Batches,
+    batches: HereBatches,
 }
 
 impl Iterator for Events {

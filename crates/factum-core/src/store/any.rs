@@ -1,7 +1,7 @@
 //! Any store behind one type, chosen at run time. The erased layer is private: nobody implements
 //! it by hand, and it boxes once a call.
 
-use super::EventStore;
+use super::{EventStore, HereBatches};
 use crate::{
     Append, AppendError, Batch, Capabilities, Change, Expected, Position, Read, ReadError, Reading,
     Receipt, Statistics, StreamMetadata, StreamName, Subscribe,
@@ -18,6 +18,7 @@ trait Erased: Send + Sync {
     fn capabilities(&self) -> &Capabilities;
     fn append(&self, append: Append) -> Boxed<'_, Result<Receipt, AppendError>>;
     fn read(&self, read: Read) -> Boxed<'_, Result<Reading<DynBatches>, ReadError>>;
+    fn read_here(&self, read: &Read) -> Option<Result<Reading<HereBatches>, ReadError>>;
     fn subscribe(&self, subscribe: Subscribe) -> Boxed<'_, Result<DynBatches, ReadError>>;
     fn head(&self) -> Boxed<'_, Result<Position, ReadError>>;
     fn metadata<'a>(
@@ -48,6 +49,10 @@ impl<S: EventStore> Erased for S {
             let Reading { head, state, batches } = EventStore::read(self, read).await?;
             Ok(Reading { head, state, batches: Box::pin(batches) as DynBatches })
         })
+    }
+
+    fn read_here(&self, read: &Read) -> Option<Result<Reading<HereBatches>, ReadError>> {
+        EventStore::read_here(self, read)
     }
 
     fn subscribe(&self, subscribe: Subscribe) -> Boxed<'_, Result<DynBatches, ReadError>> {
@@ -116,6 +121,10 @@ impl EventStore for AnyStore {
 
     async fn read(&self, read: Read) -> Result<Reading<DynBatches>, ReadError> {
         self.0.read(read).await
+    }
+
+    fn read_here(&self, read: &Read) -> Option<Result<Reading<HereBatches>, ReadError>> {
+        self.0.read_here(read)
     }
 
     async fn subscribe(&self, subscribe: Subscribe) -> Result<DynBatches, ReadError> {

@@ -46,8 +46,6 @@ pub struct Cursor {
     segment_hint: usize,
     /// The last checkpoint.
     reached: u64,
-    /// Bytes of payload in the batch before: the next one is mostly as large.
-    batch_bytes: usize,
 }
 
 /// A batch in the making.
@@ -69,15 +67,14 @@ impl Filling<'_> {
 impl Cursor {
     pub(super) fn new(shared: Arc<Shared>, plan: Plan) -> Self {
         Self {
+            frames: FrameReader::reusing(&shared.spare),
             shared,
-            frames: FrameReader::default(),
             names: NameCache::default(),
             lists: None,
             ordinals: None,
             search: None,
             reached: if plan.backward { plan.until.unwrap_or(0).saturating_add(1) } else { 0 },
             segment_hint: 0,
-            batch_bytes: 0,
             plan,
         }
     }
@@ -88,6 +85,16 @@ impl Cursor {
         self.plan.until.is_none()
     }
 
+    /// The batches of a read, up to the one that has caught up, or fails.
+    pub(crate) fn batches(mut self) -> impl Iterator<Item = Result<Batch, ReadError>> {
+        let mut ended = false;
+        std::iter::from_fn(move || {
+            let batch = (!ended).then(|| self.next_batch())?;
+            ended = batch.as_ref().map_or(true, |batch| batch.caught_up);
+            Some(batch)
+        })
+    }
+
     /// Reads the next batch, which may be empty. A read has ended with the batch that says it has
     /// caught up; a subscription goes on when the head moves.
     pub fn next_batch(&mut self) -> Result<Batch, ReadError> {
@@ -96,7 +103,7 @@ impl Cursor {
         let segments = shared.segments();
         let snapshot = Snapshot { segments: &segments, until, pending: None };
         let mut filling =
-            Filling { snapshot, page: PageBuilder::with_room(self.batch_bytes), looked_at: 0 };
+            Filling { snapshot, page: PageBuilder::reusing(&shared.spare), looked_at: 0 };
         let ended = if self.plan.left == 0 {
             true
         } else {
@@ -110,7 +117,6 @@ impl Cursor {
                 filled => filled?,
             }
         };
-        self.batch_bytes = filling.page.block_len();
         let events = filling.page.build();
         Counters::add(&shared.counters.events_read, events.len() as u64);
         self.plan.left -= events.len() as u64;
@@ -179,7 +185,7 @@ impl Cursor {
 
     /// Lets go of everything but the place: whoever waits for what comes holds nothing.
     fn rest(&mut self) {
-        self.frames = FrameReader::default();
+        self.frames = FrameReader::reusing(&self.shared.spare);
         self.names = NameCache::default();
         self.lists = None;
         self.ordinals = None;

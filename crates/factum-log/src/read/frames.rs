@@ -11,6 +11,8 @@ use crate::{
     index::FrameRef,
     segment::Segment,
 };
+use factum_core::page::{SPARE_BYTES_MIN, Spare};
+use std::sync::Arc;
 
 /// Bytes read at once where frames are read one after the other.
 const READ_AHEAD_BYTES: u64 = 256 * 1024;
@@ -43,6 +45,16 @@ pub(crate) struct FrameReader {
     /// Frames in a row of the segment with this seed: asked for once, as an index file is slow to
     /// answer.
     near: (u64, Vec<FrameRef>),
+    /// Where a large buffer comes from, and goes.
+    spare: Option<Arc<Spare>>,
+}
+
+impl Drop for FrameReader {
+    fn drop(&mut self) {
+        if let Some(spare) = &self.spare {
+            spare.give(std::mem::take(&mut self.bytes));
+        }
+    }
 }
 
 /// An event in its frame.
@@ -70,6 +82,13 @@ impl EventAt<'_> {
 }
 
 impl FrameReader {
+    /// One that uses spare memory, and gives it back: for reads, of which there are many.
+    pub(crate) fn reusing(spare: &Arc<Spare>) -> Self {
+        let mut reader = Self::default();
+        reader.spare = Some(spare.clone());
+        reader
+    }
+
     /// The frame that holds an event.
     pub(crate) fn frame(
         &mut self,
@@ -162,6 +181,15 @@ impl FrameReader {
         Ok(())
     }
 
+    /// Makes the buffer as long as that, whatever is in it.
+    fn make_room(&mut self, len: usize) {
+        let is_small = self.bytes.capacity() < len && len >= SPARE_BYTES_MIN;
+        if let Some(spare) = self.spare.as_ref().filter(|_| is_small) {
+            spare.give(std::mem::replace(&mut self.bytes, spare.take()));
+        }
+        self.bytes.resize(len, 0);
+    }
+
     /// Gets the frame's bytes into the buffer.
     fn fetch(
         &mut self,
@@ -183,7 +211,7 @@ impl FrameReader {
             // Never past what is published: those bytes are about to change.
             let end = (offset + len.max(ahead)).min(segment.end()).max(offset + len);
             let len = usize::try_from(end - offset).expect("a frame fits in memory");
-            self.bytes.resize(len, 0);
+            self.make_room(len);
             // What was held is gone, whether the read succeeds or not.
             self.segment = 0;
             let read = segment.file.read_at(&mut self.bytes, offset);

@@ -9,6 +9,7 @@ mod damage;
 mod directory;
 mod erase;
 mod groups;
+mod here;
 mod opening;
 mod reopening;
 mod scavenge;
