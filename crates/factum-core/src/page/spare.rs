@@ -2,8 +2,8 @@
 //!
 //! Apart, because it is about speed only. An allocator gives blocks as large as a page's back to
 //! the system, which then gives them out anew, zeroed, with a page fault for every 4 KiB: half of
-//! what reading a stream of 1,000 events cost. What must hold: little is kept, and no page keeps a block
-//! alive that it leaves mostly empty.
+//! what reading a stream of 1,000 events cost. What must hold: little is kept, and no page keeps a
+//! block alive that it leaves mostly empty.
 
 use super::{PAGE_BYTES_MAX, Slot};
 use crate::sync::Mutex;
