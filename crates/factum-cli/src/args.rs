@@ -457,7 +457,7 @@ pub(crate) struct Serve {
     /// How much of the newest sealed segments stays here, such as 10GiB; the rest is moved
     #[arg(long, value_name = "BYTES", value_parser = parse::size)]
     pub(crate) tier_keep: Option<u64>,
-    /// A TOML file with these options as keys: data, listen, tier, insecure
+    /// A TOML file with these options as keys (data, listen, tier, insecure), and limits in a table
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }

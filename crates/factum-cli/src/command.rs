@@ -9,6 +9,7 @@ mod host;
 mod read;
 mod remote;
 mod scavenge;
+mod settings;
 mod shell;
 mod store;
 mod stream;

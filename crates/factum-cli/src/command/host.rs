@@ -4,7 +4,7 @@
 //! reached from this machine only; `serve` is never insecure by accident; ending either drains,
 //! syncs, and says so.
 
-use super::{follow::Stop, store, tier};
+use super::{follow::Stop, settings::Settings, store, tier};
 use crate::{
     args,
     console::{self, BOLD, CYAN, DIM, Out, warning},
@@ -12,7 +12,6 @@ use crate::{
 };
 use factum::log::LogStore;
 use factum_server::{Config, Server, ServerError};
-use serde::Deserialize;
 use std::{
     collections::BTreeSet,
     io::{self, ErrorKind, Write},
@@ -43,14 +42,14 @@ pub(super) async fn dev(args: args::Dev, out: &mut Out) -> Outcome {
         )));
     }
     let stop = Stop::listen();
-    let host = Host::start(&args.data, store::folder(&args.data)?, listen).await?;
+    let host = Host::start(&args.data, store::folder(&args.data)?, Config::new(listen)).await?;
     host.banner(out)?;
     host.run(stop, out).await
 }
 
 /// A store for others.
 pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
-    let file = args.config.as_deref().map(file).transpose()?.unwrap_or_default();
+    let file = args.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
     if !args.insecure && !file.insecure {
         return Err(Failure::usage(
             "TLS and users are not there yet: this release serves in the open",
@@ -61,10 +60,12 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
         ));
     }
     let stop = Stop::listen();
-    let data = args.data.or(file.data).unwrap_or_else(|| DATA.into());
-    let (world, mover) = tier::served(&data, args.tier.or(file.tier), args.tier_keep)?;
-    let log = store::open_in(&data, world)?;
-    let host = Host::start(&data, log, args.listen.or(file.listen).unwrap_or(LISTEN)).await?;
+    let data = args.data.or(file.data.clone()).unwrap_or_else(|| DATA.into());
+    let (world, mover) = tier::served(&data, args.tier.or(file.tier.clone()), args.tier_keep)?;
+    let options = file.options(world);
+    let mut config = Config::new(args.listen.or(file.listen).unwrap_or(LISTEN));
+    file.limits.of_server(&mut config.limits);
+    let host = Host::start(&data, store::open_in(&data, options)?, config).await?;
     // Ends with this function: before the folder is let go of.
     let _mover = mover.map(|mover| mover.start()).transpose()?;
     warning(format_args!(
@@ -76,29 +77,6 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
     host.run(stop, out).await
 }
 
-/// The options of `serve`, in a file.
-#[derive(Deserialize, Default, Debug)]
-#[serde(deny_unknown_fields)]
-struct File {
-    data: Option<PathBuf>,
-    listen: Option<SocketAddr>,
-    tier: Option<String>,
-    #[serde(default)]
-    insecure: bool,
-}
-
-#[allow(clippy::disallowed_methods, reason = "the door to the file that the user names")]
-fn file(path: &Path) -> Outcome<File> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::bad_input(format!("cannot read {}: {error}", path.display()))
-            .help("check the file's name")
-    })?;
-    toml::from_str(&text).map_err(|error| {
-        Failure::bad_input(format!("{}: {}", path.display(), error.to_string().trim_end()))
-            .help("the keys are data, listen, tier and insecure, as the options of `factum serve`")
-    })
-}
-
 /// A store that listens.
 struct Host {
     dir: PathBuf,
@@ -108,8 +86,9 @@ struct Host {
 }
 
 impl Host {
-    async fn start(data: &Path, log: LogStore, listen: SocketAddr) -> Outcome<Self> {
-        let server = Server::bind_log(Config::new(listen), log.clone());
+    async fn start(data: &Path, log: LogStore, config: Config) -> Outcome<Self> {
+        let listen = config.listen;
+        let server = Server::bind_log(config, log.clone());
         let server = server.await.map_err(|error| not_listening(error, listen))?;
         let host = Self { dir: data.to_owned(), local: server.local_addr(), log, server };
         host.log.advertise(&host.url()).map_err(store::embedded)?;
@@ -260,16 +239,6 @@ fn bracketed(ip: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_file_knows_the_options_and_nothing_else() {
-        let file: File =
-            toml::from_str("data = '/d'\nlisten = '127.0.0.1:1'\ninsecure = true").unwrap();
-        assert!(file.insecure && file.data.is_some() && file.listen.is_some());
-        let error = toml::from_str::<File>("dta = 1").unwrap_err().to_string();
-        assert!(error.contains("unknown field `dta`"), "{error}");
-        assert!(toml::from_str::<File>("listen = 'nowhere'").is_err());
-    }
 
     #[test]
     fn a_url_names_an_address_that_can_be_reached() {

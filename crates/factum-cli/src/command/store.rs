@@ -4,7 +4,7 @@ use super::tier;
 use crate::failure::{Exit, Failure, Outcome};
 use factum::{
     AnyStore, OpenError,
-    log::{LogStore, Options, World},
+    log::{LogStore, Options},
 };
 use std::path::Path;
 
@@ -32,12 +32,13 @@ pub(crate) async fn open(url: &str, access: Access) -> Outcome<AnyStore> {
 
 /// Opens the store in a folder, with the object storage that it knows.
 pub(super) fn folder(dir: &Path) -> Outcome<LogStore> {
-    open_in(dir, tier::world(dir)?.0)
+    let (world, _) = tier::world(dir)?;
+    open_in(dir, Options { world, ..Options::default() })
 }
 
-/// Opens the store in a folder of this world.
-pub(super) fn open_in(dir: &Path, world: World) -> Outcome<LogStore> {
-    LogStore::open(dir, Options { world, ..Options::default() }).map_err(embedded)
+/// Opens the store in a folder as these options say.
+pub(super) fn open_in(dir: &Path, options: Options) -> Outcome<LogStore> {
+    LogStore::open(dir, options).map_err(embedded)
 }
 
 /// A mistyped folder is not made.
