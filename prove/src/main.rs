@@ -6,7 +6,8 @@
 //! `strace`, root and loop devices) makes it skipped, with the reason.
 //!
 //! What the program is told by arguments and variables: see `factum_sim::program`. `FACTUM_BIN` is
-//! the built `factum`. `--work FOLDER SEED` is the process that is killed.
+//! the built `factum`. `--work FOLDER SEED` is the process that is killed. `--planted` and
+//! `--planted-table` (with the feature `planted`) are as those of `sim-smoke`, for the rows here.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -16,8 +17,11 @@
 
 mod aftermath;
 mod mounts;
+#[cfg(feature = "planted")]
+mod planted;
 mod power;
 mod rows;
+mod server;
 mod strace;
 mod work;
 mod worker;
@@ -40,6 +44,10 @@ fn main() -> ExitCode {
             program::list(&rows::all());
             return ExitCode::SUCCESS;
         }
+        #[cfg(feature = "planted")]
+        ["--planted-table"] => return planted::print_table(),
+        #[cfg(feature = "planted")]
+        ["--planted"] => return planted::run(),
         _ => {}
     }
     // Finds are reported with their seed; a panic is one of them.

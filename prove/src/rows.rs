@@ -4,10 +4,14 @@ mod errors;
 mod full;
 mod histories;
 mod kill;
+mod overload;
 mod power_cut;
+mod served;
+mod soak;
+mod stuck;
 
-use crate::{mounts, strace};
-use factum_sim::rows::{Case, Cases, Row};
+use crate::{mounts, server, strace};
+use factum_sim::rows::{Row, row};
 
 /// A row, and why it cannot run here.
 struct Here {
@@ -15,81 +19,59 @@ struct Here {
     is_missing: fn() -> Option<String>,
 }
 
-const fn row(name: &'static str, unit: &'static str, case: Case) -> Row {
-    Row { name, unit, goal: 0, release: 0, share: 1, cases: Cases::Drawn, case }
+const fn here(row: Row, is_missing: fn() -> Option<String>) -> Here {
+    Here { row, is_missing }
 }
 
-fn here() -> Vec<Here> {
-    let numbered = Cases::Numbered;
-    vec![
-        Here {
-            row: Row {
-                goal: 300,
-                cases: numbered(kill::CASES),
-                share: 6,
-                ..row("kill-at-call", "kills", kill::at_call)
-            },
-            is_missing: strace::is_missing,
-        },
-        Here {
-            row: Row {
-                goal: 200,
-                release: 5_000,
-                share: 3,
-                ..row("kill-at-random", "kills", kill::at_random)
-            },
-            is_missing: || None,
-        },
-        Here {
-            row: Row {
-                goal: 100,
-                cases: numbered(errors::CASES),
-                share: 3,
-                ..row("call-errors", "runs", errors::case)
-            },
-            is_missing: strace::is_missing,
-        },
-        Here {
-            row: Row {
-                goal: 100,
-                release: 2_000,
-                share: 4,
-                ..row("ext4-power-cut", "cuts", power_cut::case)
-            },
-            is_missing: mounts::images_are_missing,
-        },
-        Here {
-            row: Row {
-                goal: 20,
-                release: 1_000,
-                share: 2,
-                ..row("full-disk", "fills", full::case)
-            },
-            is_missing: mounts::are_missing,
-        },
-        Here {
-            row: Row {
-                goal: 30,
-                release: 20_000,
-                share: 4,
-                ..row("server-histories", "histories", histories::case)
-            },
-            is_missing: histories::is_missing,
-        },
-    ]
-}
+const HERE: &[Here] = &[
+    here(
+        row("kill-at-call", "kills", kill::at_call).size(300, 0).numbered(kill::CASES).share(6),
+        strace::is_missing,
+    ),
+    here(row("kill-at-random", "kills", kill::at_random).size(200, 5_000).share(3), || None),
+    here(
+        row("call-errors", "runs", errors::case).size(100, 0).numbered(errors::CASES).share(3),
+        strace::is_missing,
+    ),
+    here(
+        row("server-kill-at-call", "kills", served::kill_at_call)
+            .size(60, 0)
+            .numbered(served::KILLS)
+            .share(5),
+        served::is_missing,
+    ),
+    here(
+        row("server-call-errors", "runs", served::call_errors)
+            .size(40, 0)
+            .numbered(served::ERRORS)
+            .share(4),
+        served::is_missing,
+    ),
+    here(
+        row("ext4-power-cut", "cuts", power_cut::case).size(100, 2_000).share(4),
+        mounts::images_are_missing,
+    ),
+    here(row("full-disk", "fills", full::case).size(20, 1_000).share(2), mounts::are_missing),
+    here(
+        row("server-histories", "histories", histories::case).size(30, 20_000).share(4),
+        server::is_missing,
+    ),
+    here(row("stuck-subscriber", "rounds", stuck::case).size(6, 900).share(6), server::is_missing),
+    here(row("overload", "seconds", overload::case).size(3, 1_800).share(6), overload::is_missing),
+    here(row("soak", "seconds", soak::case).size(5, 7_200).share(8), server::is_opaque),
+];
 
 /// All of them.
 pub(crate) fn all() -> Vec<Row> {
-    here().into_iter().map(|here| here.row).collect()
+    HERE.iter().map(|here| here.row).collect()
 }
 
 /// Those that can run here, and the others with the reason.
 pub(crate) fn possible() -> (Vec<Row>, Vec<(&'static str, String)>) {
     let (mut rows, mut skipped) = (Vec::new(), Vec::new());
-    for Here { row, is_missing } in here() {
+    for Here { row, is_missing } in HERE {
         match is_missing() {
-            None => rows.push(row),
+            None => rows.push(*row),
             Some(why) => skipped.push((row.name, why)),
         }
     }

@@ -32,6 +32,17 @@ pub(crate) fn command(inject: &str, program: &Path, arguments: &[String]) -> Com
     command
 }
 
+/// The same beside a process that stays our own child, and that is slowed at these calls only: for
+/// one that is to be watched, and killed.
+pub(crate) fn aside(inject: &str, program: &Path, arguments: &[String]) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e"]);
+    let calls = inject.split(':').next().unwrap_or(CALLS);
+    command.arg(format!("trace={calls}")).args(["-e", &format!("inject={inject}")]);
+    command.arg(program).args(arguments);
+    command
+}
+
 /// How many such calls the thread makes that makes most.
 pub(crate) fn most_calls(program: &Path, arguments: &[String]) -> Result<u64, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;

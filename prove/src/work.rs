@@ -56,19 +56,15 @@ pub(crate) fn append(seed: u64, number: u64) -> Append {
     append.tracking(SOURCE, number + 1)
 }
 
-/// Appends everything, in groups.
-pub(crate) fn run(folder: &Path, seed: u64) -> ExitCode {
-    plant();
-    let store = match LogStore::open(folder, options()) {
-        Ok(store) => store,
-        Err(error) => {
-            println!("not opened: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+/// Appends everything, in groups, until whoever hears an answer has heard enough.
+pub(crate) fn work(
+    store: &impl EventStore,
+    seed: u64,
+    mut hear: impl FnMut(u64, Result<Receipt, AppendError>) -> bool,
+) {
     let mut dice = Dice::new(seed);
-    let mut number = 0;
-    while number < OPS {
+    let (mut number, mut goes_on) = (0, true);
+    while number < OPS && goes_on {
         let upto = (number + 1 + dice.below(GROUP_MAX)).min(OPS);
         // They are in the queue in this order, as each is polled once before any is waited for.
         let mut under_way: Vec<_> = (number..upto)
@@ -79,10 +75,23 @@ pub(crate) fn run(folder: &Path, seed: u64) -> ExitCode {
         }
         for (number, asked, answer) in under_way {
             let answer = answer.or_else(|| wait::within(ANSWER_MAX, asked));
-            say(number, answer.expect("an answer within a minute"));
+            goes_on &= hear(number, answer.expect("an answer within a minute"));
         }
         number = upto;
     }
+}
+
+/// Is the process that is killed.
+pub(crate) fn run(folder: &Path, seed: u64) -> ExitCode {
+    plant();
+    let store = match LogStore::open(folder, options()) {
+        Ok(store) => store,
+        Err(error) => {
+            println!("not opened: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    work(&store, seed, say);
     store.close();
     println!("closed");
     ExitCode::SUCCESS
@@ -90,26 +99,35 @@ pub(crate) fn run(folder: &Path, seed: u64) -> ExitCode {
 
 /// The bug on purpose that is asked for: to see that the rows catch it.
 #[cfg(feature = "planted")]
-fn plant() {
+pub(crate) fn plant() {
     use factum_log::planted::{Bug, set};
     let asked = std::env::var("FACTUM_BUG").unwrap_or_default();
-    set(Bug::ALL.iter().copied().find(|bug| format!("{bug:?}") == asked));
+    set(Bug::named(&asked));
 }
 
 #[cfg(not(feature = "planted"))]
-fn plant() {}
+pub(crate) fn plant() {}
 
-fn say(number: u64, answer: Result<Receipt, AppendError>) {
-    match answer {
-        Ok(receipt) => println!("done {number} {}", receipt.position),
-        Err(AppendError::Unknown { .. }) => println!("unknown {number}"),
-        Err(_) => println!("refused {number}"),
+fn say(number: u64, answer: Result<Receipt, AppendError>) -> bool {
+    match Said::of(&answer) {
+        Said::Done(position) => println!("done {number} {position}"),
+        Said::Unknown => println!("unknown {number}"),
+        Said::Refused => println!("refused {number}"),
     }
     // Before anything else happens: whoever reads this may rely on it.
     std::io::stdout().flush().expect("somebody listens");
+    true
 }
 
 impl Said {
+    pub(crate) fn of(answer: &Result<Receipt, AppendError>) -> Self {
+        match answer {
+            Ok(receipt) => Self::Done(receipt.position),
+            Err(AppendError::Unknown { .. }) => Self::Unknown,
+            Err(_) => Self::Refused,
+        }
+    }
+
     /// From a line that [`run`] printed; which append it is about.
     pub(crate) fn parse(line: &str) -> Option<(u64, Self)> {
         let mut words = line.split(' ');

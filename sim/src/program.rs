@@ -41,6 +41,13 @@ pub fn budget(time: Duration) -> Budget {
     }
 }
 
+/// Whether the run is one of `cargo xtask prove`, which the ledger is told of: the size of a
+/// release.
+#[must_use]
+pub fn is_for_ledger() -> bool {
+    number("FROM").is_some()
+}
+
 /// Names the rows, for `cargo xtask prove`: how much is enough at a release, and of how many cases.
 pub fn list(rows: &[Row]) {
     for row in rows {
@@ -89,7 +96,7 @@ pub fn run(rows: &[Row], seconds: u64, threads_max: u64) -> (u64, u64) {
     assert!(!rows.is_empty(), "no row is called {only:?}");
     let mut shares: u32 = rows.iter().map(|row| row.share).sum();
     let mut left = Duration::from_secs(number("SIM_SECONDS").unwrap_or(seconds));
-    let is_for_ledger = number("FROM").is_some();
+    let is_for_ledger = is_for_ledger();
     let (mut passed, mut failed) = (0, 0);
     for row in rows {
         // What a row leaves, the later ones have.

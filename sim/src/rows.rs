@@ -36,6 +36,12 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// What is left of the time: for a case that is as long as it can be.
+    #[must_use]
+    pub fn left(&self) -> std::time::Duration {
+        self.until.saturating_duration_since(std::time::Instant::now())
+    }
+
     /// Whether to stop. A case stops between two things it looks at.
     #[must_use]
     pub fn is_over(&mut self) -> bool {
@@ -75,21 +81,28 @@ pub struct Row {
     pub case: Case,
 }
 
-const fn row(name: &'static str, unit: &'static str, case: Case) -> Row {
+/// A row of a name, what it counts, and its cases.
+#[must_use]
+pub const fn row(name: &'static str, unit: &'static str, case: Case) -> Row {
     Row { name, unit, goal: 0, release: 0, share: 1, cases: Cases::Drawn, case }
 }
 
 impl Row {
-    const fn size(self, goal: u64, release: u64) -> Self {
+    /// How many at a change, and at a release.
+    #[must_use]
+    pub const fn size(self, goal: u64, release: u64) -> Self {
         Self { goal, release, ..self }
     }
 
-    const fn share(self, share: u32) -> Self {
+    /// Its part of the time.
+    #[must_use]
+    pub const fn share(self, share: u32) -> Self {
         Self { share, ..self }
     }
 
     /// Its cases have numbers, and there are so many.
-    const fn numbered(self, cases: u64) -> Self {
+    #[must_use]
+    pub const fn numbered(self, cases: u64) -> Self {
         Self { cases: Cases::Numbered(cases), ..self }
     }
 }

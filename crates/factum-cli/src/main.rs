@@ -22,6 +22,8 @@ mod identity;
 mod import;
 mod input;
 mod json;
+#[cfg(feature = "planted")]
+mod planted;
 mod print;
 mod template;
 mod time;
@@ -30,6 +32,8 @@ mod top;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "planted")]
+    planted::plant();
     match command::run(args::Cli::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

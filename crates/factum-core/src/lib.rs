@@ -31,6 +31,7 @@ pub mod metadata;
 pub mod name;
 pub mod number;
 pub mod page;
+mod planted;
 pub mod query;
 pub mod read;
 pub mod statistics;

@@ -4,34 +4,15 @@
 //! `false`, and nothing of this is in the engine.
 #![cfg_attr(not(feature = "planted"), allow(unreachable_pub, reason = "public for its tests only"))]
 
-/// Makes the enum, and a list of all of it with what each is, from one list.
-macro_rules! bugs {
-    ($($(#[doc = $what:literal])+ $name:ident,)+) => {
-        /// A bug that can be switched on.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Bug {
-            $($(#[doc = $what])+ $name,)+
-        }
-
-        #[cfg(feature = "planted")]
-        impl Bug {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// What it does wrong, in a sentence.
-            #[must_use]
-            pub fn about(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($what),+).trim_ascii(),)+
-                }
-            }
-        }
-    };
-}
-
-bugs! {
+factum_core::planted_bugs! {
     /// An append is acknowledged before it is durable.
     AcknowledgeBeforeSync,
+    /// A group is acknowledged, and written when more of them have come.
+    WriteLater,
+    /// A failed write passes for one that did not fail.
+    IgnoreWriteError,
+    /// A full disk is taken for one that is broken.
+    PoisonWhenFull,
     /// Readers see a group before it is durable.
     PublishBeforeSync,
     /// A failed sync passes for one that did not fail.
@@ -58,6 +39,8 @@ bugs! {
     SkipSyncAtOpen,
     /// Everything from the first bad frame on is cut, acknowledged or not.
     CutAtFirstBad,
+    /// How far the log reached when it was closed is not asked for.
+    IgnoreClosed,
     /// A torn tail is left where it is.
     KeepTornTail,
     /// The whole frames of an append that is not whole are served.
@@ -132,29 +115,6 @@ bugs! {
     AsOfOneMore,
     /// An event that a batch has no room for is passed over.
     PassWithoutRoom,
-}
-
-/// Which is on: one more than its place in the list, or 0.
-#[cfg(feature = "planted")]
-static ON: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-
-/// Switches one bug on, or all off, in the whole process.
-#[cfg(feature = "planted")]
-pub fn set(bug: Option<Bug>) {
-    let number = bug.map_or(0, |bug| bug as usize + 1);
-    ON.store(number, std::sync::atomic::Ordering::SeqCst);
-}
-
-/// Whether a bug is on.
-#[cfg(feature = "planted")]
-pub(crate) fn is_on(bug: Bug) -> bool {
-    ON.load(std::sync::atomic::Ordering::Relaxed) == bug as usize + 1
-}
-
-/// Whether a bug is on: never.
-#[cfg(not(feature = "planted"))]
-pub(crate) const fn is_on(_: Bug) -> bool {
-    false
 }
 
 /// Yields for a while, as a busy machine makes a thread do: for bugs that depend on who comes

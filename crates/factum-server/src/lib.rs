@@ -45,6 +45,10 @@ mod kurrentdb;
 mod metrics;
 mod operations;
 mod outbound;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod router;
 mod rpc;
 mod server;

@@ -12,7 +12,7 @@ use crate::{
 use factum_sim::rows::{Find, Meter};
 
 /// Which calls fail, and how.
-const KINDS: [(&str, &str); 10] = [
+pub(super) const KINDS: [(&str, &str); 10] = [
     ("pwrite64", "EIO"),
     ("pwrite64", "ENOSPC"),
     ("pwrite64", "EINTR"),

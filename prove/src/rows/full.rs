@@ -22,6 +22,7 @@ const APPENDS_MAX: u64 = 20_000;
 
 pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
     meter.done += 1;
+    crate::work::plant();
     let mount = Mount::memory(DISK_BYTES)?;
     for ballast in ["one", "two", "three"] {
         let written = fs::write(mount.path().join(ballast), vec![7; BALLAST_BYTES]);

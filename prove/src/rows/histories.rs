@@ -2,7 +2,10 @@
 //! do not wait for the answer; checked as those of the simulation are. At the end the server is
 //! killed, and what it acknowledged must be in its folder.
 
-use crate::{work, worker};
+use crate::{
+    server::{Server, runtime},
+    work,
+};
 use factum_core::AnyStore;
 use factum_sim::{
     check,
@@ -10,58 +13,6 @@ use factum_sim::{
     linear::{Book, client::Client, order, search},
     rows::{Find, Meter},
 };
-use std::{
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::OnceLock,
-};
-use tokio::runtime::Runtime;
-
-fn binary() -> Option<PathBuf> {
-    let given = std::env::var_os("FACTUM_BIN").map(PathBuf::from);
-    let beside = || worker::program().with_file_name("factum");
-    Some(given.unwrap_or_else(beside)).filter(|path| path.is_file())
-}
-
-pub(super) fn is_missing() -> Option<String> {
-    let cure = "no factum to run: build it, or say where it is by FACTUM_BIN";
-    binary().is_none().then(|| cure.to_owned())
-}
-
-fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::new().expect("threads can be started"))
-}
-
-/// A server, which ends when it is let go.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(data: &Path) -> Result<Self, Find> {
-        let mut command = Command::new(binary().ok_or("no factum to run")?);
-        command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        let out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let url = out.lines().map_while(Result::ok).find_map(|line| {
-            let from = line.find("factum://")?;
-            let is_part = |one: char| one.is_alphanumeric() || ":/.-[]".contains(one);
-            Some(line[from..].chars().take_while(|one| is_part(*one)).collect::<String>())
-        });
-        Ok(Self { url: url.ok_or("the server said no URL")?, child })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
     meter.done += 1;
@@ -79,9 +30,7 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
                 scope.spawn(move || {
                     let runtime = runtime();
                     let _inside = runtime.enter();
-                    let store: AnyStore = runtime
-                        .block_on(factum::open(&server.url))
-                        .map_err(|error| format!("connecting: {error}"))?;
+                    let store: AnyStore = runtime.block_on(server.client())?;
                     let mut client = Client::new(&store, book, Dice::of(seed, number), number);
                     client.lost_one_in = lost_one_in;
                     client.work(calls)

@@ -5,7 +5,8 @@
 //!
 //! `--planted` (with the feature `planted`) plants one bug after the other in the engine instead,
 //! and prints which row catches it; exit code 1 if one is not caught. `FACTUM_BUG=` chooses one,
-//! or several with commas between. `--planted-table` prints which row is to catch which.
+//! or several with commas between; `ROW=` has another row try them. `--planted-table` prints which
+//! row is to catch which.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use factum_sim::{program, rows::ROWS};
@@ -18,7 +19,7 @@ const SECONDS: u64 = 150;
 #[cfg(feature = "planted")]
 fn planted() -> (u64, u64) {
     use factum_sim::{
-        planted::{Caught, catch},
+        planted::{Caught, catch, is_caught_here},
         program::{budget, number},
         rows::Budget,
     };
@@ -28,13 +29,14 @@ fn planted() -> (u64, u64) {
         |name: &str| only.as_ref().is_none_or(|only| only.split(',').any(|one| one == name));
     let time = Duration::from_secs(number("SIM_SECONDS").unwrap_or(10));
     let budget = Budget { finds_max: 1, ..budget(time) };
+    let other = std::env::var("ROW").ok();
     let (mut passed, mut failed) = (0, 0);
     for bug in factum_log::planted::Bug::ALL {
         let name = format!("{bug:?}");
-        if !is_chosen(&name) {
+        if !is_chosen(&name) || (other.is_none() && !is_caught_here(*bug)) {
             continue;
         }
-        let Caught { by, took, .. } = catch(*bug, budget);
+        let Caught { by, took, .. } = catch(*bug, other.as_deref(), budget);
         let seconds = took.as_secs_f64();
         match by {
             Some((row, done, find)) => {

@@ -19,7 +19,7 @@ pub(super) const GATES: &[Gate] = &[
     Gate { name: "schedules", about: "threads in orders that a checker draws", run: schedules },
     Gate {
         name: "planted",
-        about: "bugs on purpose, each caught by the simulation",
+        about: "bugs on purpose, each caught by the row that is for it",
         run: planted::run,
     },
     Gate { name: "real", about: "real processes crash on real file systems", run: real::run },

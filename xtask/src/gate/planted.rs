@@ -1,11 +1,11 @@
-//! The gate that plants bugs in the engine: a simulation that finds no bug where there is one
+//! The gate that plants bugs in engine and server: a row that finds no bug where there is one
 //! proves nothing.
 //!
-//! Five at every change, others each time; `sim-smoke --planted` tries all there are. Which row is
-//! to catch which bug is said once, in `sim/src/planted.rs`; the table in the documentation is made
-//! from that, and must be what it says.
+//! Five at every change, others each time; `sim-smoke --planted` and `prove-real --planted` try all
+//! there are, each those of its rows. Which row is to catch which bug is said there, once; the
+//! table in the documentation is made from that, and must be what it says.
 
-use super::{Runner, Stop};
+use super::{Runner, Stop, real};
 use crate::{
     prove::block::Block,
     workspace::{capture, command},
@@ -27,6 +27,9 @@ const SMOKE: [&str; 8] = [
     "--bin=sim-smoke",
 ];
 
+/// Of the program with real processes, and of the server that it starts.
+const REAL_FEATURES: &str = "factum-prove/planted,factum-cli/planted";
+
 /// A bug, the row that is to catch it, and what it does.
 #[derive(Debug, PartialEq, Eq)]
 struct Planted<'a> {
@@ -47,14 +50,21 @@ impl<'a> Planted<'a> {
 pub(super) fn run(runner: &mut Runner) -> Result<(), Stop> {
     let mut ask = runner.cargo(&[&SMOKE[..], &["--", "--planted-table"]].concat());
     ask.current_dir(&runner.workspace.root);
-    let answer = capture(&mut ask)?;
+    let mut answer = capture(&mut ask)?;
+    real::build(runner, &["--features", REAL_FEATURES])?;
+    answer.push_str(&capture(real::program(runner).arg("--planted-table"))?);
     let bugs: Vec<Planted<'_>> = answer.lines().filter_map(Planted::parse).collect();
     compare(runner, &bugs)?;
     let chosen = chosen(&bugs, change(runner)).join(",");
     println!("of {} bugs, at this change: {chosen}", bugs.len());
-    let mut run = runner.cargo(&[&SMOKE[..], &["--", "--planted"]].concat());
-    run.env("FACTUM_BUG", chosen).env("SIM_SECONDS", SECONDS);
-    runner.execute(run)
+    // Each tries those that are for its own rows.
+    let mut simulated = runner.cargo(&[&SMOKE[..], &["--"]].concat());
+    let mut for_real = real::program(runner);
+    for run in [&mut simulated, &mut for_real] {
+        run.arg("--planted").env("FACTUM_BUG", &chosen).env("SIM_SECONDS", SECONDS);
+    }
+    runner.execute(simulated)?;
+    runner.execute(for_real)
 }
 
 /// The table of the documentation must be this one. With `FACTUM_WRITE=1` it is made so.

@@ -11,6 +11,7 @@ use crate::{
     format::header::{HEADER_BYTES, SegmentHeader},
     index::{Index, IndexFile, MemoryIndex},
     options::Options,
+    planted::{Bug, is_on},
     segment::{Missing, Parts, Segment, base_of, index_path, segment_path},
     tier::check_reached,
 };
@@ -92,7 +93,8 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
     }
     let found = Found::open(dir, options, *last)?;
     let mut newest = found.newest()?;
-    if let Some(closed) = Closed::read(dir, &*options.world.disk) {
+    let closed = Closed::read(dir, &*options.world.disk);
+    if let Some(closed) = closed.filter(|_| !is_on(Bug::IgnoreClosed)) {
         newest.compare(closed);
     }
     let mut full = None;

@@ -10,10 +10,13 @@ use crate::{
 };
 use factum_core::{AppendError, Position};
 
+/// What a bug on purpose keeps back.
+const LATER_BYTES: usize = 16 << 10;
+
 impl Writer {
     /// Commits the group, and says in the replies what came of it.
     pub(super) fn settle(&mut self, replies: &mut [Reply]) {
-        if self.group.is_empty() {
+        if self.group.is_empty() || is_on(Bug::WriteLater) && self.group.len() < LATER_BYTES {
             return;
         }
         let unknown = match self.shared.read_only() {
@@ -49,6 +52,7 @@ impl Writer {
         let segment = &self.segment;
         let bytes = self.group.len() as u64;
         let written = segment.file.write_at(&self.group, self.tail.offset);
+        let written = if is_on(Bug::IgnoreWriteError) { Ok(()) } else { written };
         written.map_err(Fault::io("write", &segment.path))?;
         if is_on(Bug::PublishBeforeSync) {
             self.shared.publish(Position(self.next - 1), Vec::new());

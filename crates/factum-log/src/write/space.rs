@@ -118,7 +118,7 @@ impl Writer {
         if let Some(why) = self.shared.read_only() {
             return AppendError::ReadOnly { why };
         }
-        if fault.is_full() {
+        if fault.is_full() && !is_on(Bug::PoisonWhenFull) {
             return AppendError::Unavailable {
                 why: format!("the disk is full ({fault}): free some space and retry").into(),
             };

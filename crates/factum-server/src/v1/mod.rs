@@ -58,6 +58,9 @@ fn admit(context: &Context, append: &wire::AppendRequest) -> Option<Permit> {
 async fn append(context: &Context, append: wire::AppendRequest) -> Result<Receipt, error::Problem> {
     let _room = admit(context, &append).ok_or(AppendError::Overloaded)?;
     let append = request::append(append)?;
+    #[cfg(feature = "planted")]
+    return Ok(crate::planted::append(context, append, _room).await?);
+    #[cfg(not(feature = "planted"))]
     Ok(context.store.append(append).await?)
 }
 
@@ -126,6 +129,8 @@ impl Store for Service {
         _: Request<wire::HeadRequest>,
     ) -> Result<Response<wire::HeadResponse>, Status> {
         let head = self.store().head().await.map_err(error::Problem::Read)?;
+        #[cfg(feature = "planted")]
+        let head = crate::planted::head(head);
         Ok(Response::new(wire::HeadResponse { position: head.0 }))
     }
 
