@@ -7,6 +7,7 @@ mod erase;
 mod faults;
 mod flips;
 mod history;
+mod multiple;
 mod power;
 mod recovery;
 mod rewrite;
@@ -117,6 +118,7 @@ pub const ROWS: &[Row] = &[
     row("bit-flips", "bits", flips::case).size(100_000, 1_000_000).numbered(flips::CASES).share(20),
     row("truncation", "lengths", truncation::case).size(50_000, 1_000_000).share(10),
     row("sectors", "sectors", sectors::case).size(5_000, 1_000_000).share(4),
+    row("multi-faults", "stores", multiple::case).size(5_000, 1_000_000).share(5),
     row("backup", "images", backup::case).size(5_000, 500_000).share(10),
     row("rewrite-crash", "images", rewrite::case).size(20_000, 1_000_000).share(12),
     row("erase-crash", "images", erase::case).size(5_000, 500_000).share(6),

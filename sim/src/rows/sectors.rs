@@ -63,12 +63,12 @@ fn damage(disk: &Fs, path: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Fs {
     damaged
 }
 
-fn zero(bytes: &mut [u8], sector: usize) {
+pub(super) fn zero(bytes: &mut [u8], sector: usize) {
     let end = ((sector + 1) * SECTOR).min(bytes.len());
     bytes[sector * SECTOR..end].fill(0);
 }
 
-fn swap(bytes: &mut [u8], one: usize, other: usize) {
+pub(super) fn swap(bytes: &mut [u8], one: usize, other: usize) {
     for at in 0..SECTOR {
         let (a, b) = (one * SECTOR + at, other * SECTOR + at);
         if a.max(b) < bytes.len() {

@@ -30,10 +30,15 @@ pub(super) struct Closed {
 
 impl Closed {
     pub(super) fn new(seed: u64) -> Result<Self, Find> {
+        Self::of_bytes(seed, BYTES)
+    }
+
+    /// One with so many bytes of history.
+    pub(super) fn of_bytes(seed: u64, bytes: u64) -> Result<Self, Find> {
         let mut author = Author::new(seed, Sizes::Still);
         let stage = Stage::new(SimDisk::new(Fs::default()), seed);
         let mut session = Session::open(&stage, Model::default())?;
-        while session.bytes() < BYTES {
+        while session.bytes() < bytes {
             session = session.step(&author.step())?;
         }
         session.index()?;
