@@ -147,6 +147,17 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.meet(Call::Other)?;
+        state.fs.find(from).ok_or_else(not_found)?;
+        if state.fs.find(to).is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.apply(Op::Link(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.meet(Call::Other)?;

@@ -67,6 +67,7 @@ fn catcher(bug: Bug) -> &'static str {
         Bug::WriteLater => "kill-at-random",
         Bug::IgnoreWriteError => "call-errors",
         Bug::PoisonWhenFull => "full-disk",
+        Bug::ReplaceBeforeAside | Bug::SalvageHalf | Bug::ForgetRange => "quarantine",
     }
 }
 

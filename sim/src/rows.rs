@@ -9,6 +9,7 @@ mod flips;
 mod history;
 mod multiple;
 mod power;
+mod quarantine;
 mod recovery;
 mod rewrite;
 mod runner;
@@ -122,6 +123,7 @@ pub const ROWS: &[Row] = &[
     row("backup", "images", backup::case).size(5_000, 500_000).share(10),
     row("rewrite-crash", "images", rewrite::case).size(20_000, 1_000_000).share(12),
     row("erase-crash", "images", erase::case).size(5_000, 500_000).share(6),
+    row("quarantine", "images", quarantine::case).size(5_000, 500_000).share(8),
     row("tier", "images", tier::case).size(5_000, 500_000).share(6),
     row("verify", "bytes", verify::case).size(20_000, 1_000_000).share(8),
     row("sequences", "images", sequences::case)

@@ -29,6 +29,15 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Gives a file another name, replacing one of that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name, which must be free. Both are the file then, until one of them
+    /// is another's or is removed.
+    ///
+    /// Fails with [`io::ErrorKind::Unsupported`] where the disk cannot do that.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

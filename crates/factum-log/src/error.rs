@@ -1,7 +1,12 @@
 //! What can go wrong in the engine. Each error names the file; damage names the offset too.
 
-use factum_core::{AppendError, ReadError};
-use std::{io, path::PathBuf, sync::Arc};
+use factum_core::{AppendError, ReadError, StreamName};
+use std::{
+    io,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What is wrong with bytes.
 #[derive(thiserror::Error, Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +126,17 @@ pub enum Fault {
         /// What.
         what: Damage,
     },
+    /// The events are lost: a damaged file that had them was put aside, and its operator accepted
+    /// that. Whoever can do without them goes on behind them.
+    #[error("{}", lost(file, positions, of.as_ref()))]
+    Lost {
+        /// The segment that says so.
+        file: PathBuf,
+        /// Which positions.
+        positions: RangeInclusive<u64>,
+        /// Of a read of a stream: which revision it wanted, and of what.
+        of: Option<(StreamName, u64)>,
+    },
     /// The disk refused.
     #[error("cannot {action} {}: {source}", file.display())]
     Io {
@@ -133,7 +149,37 @@ pub enum Fault {
     },
 }
 
+fn lost(file: &Path, positions: &RangeInclusive<u64>, of: Option<&(StreamName, u64)>) -> String {
+    let (from, upto) = (positions.start(), positions.end());
+    let places = match from == upto {
+        true => format!("position {from}"),
+        false => format!("positions {from} to {upto}"),
+    };
+    let file = file.display();
+    match of {
+        None => format!(
+            "the events at {places} are lost, as {file} was damaged and put aside; go on after \
+             position {upto}, or bring them back with `factum quarantine --undo`"
+        ),
+        Some((stream, revision)) => format!(
+            "revision {revision} of {stream} is lost, or one before it: {file} was damaged and \
+             put aside, with the events at {places}; read what is on the other side of them, or \
+             bring them back with `factum quarantine --undo`"
+        ),
+    }
+}
+
 impl Fault {
+    /// The same, of a read of a stream that wanted this revision.
+    pub(crate) fn of_stream(self, stream: &StreamName, revision: u64) -> Self {
+        match self {
+            Self::Lost { file, positions, of: None } => {
+                Self::Lost { file, positions, of: Some((stream.clone(), revision)) }
+            }
+            other => other,
+        }
+    }
+
     /// Whether the disk has no room.
     pub(crate) fn is_full(&self) -> bool {
         let Self::Io { source, .. } = self else { return false };
@@ -154,7 +200,7 @@ impl From<Fault> for OpenError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Io { action, file, source } => Self::Io { action, file, source },
-            Fault::Damaged { ref file, .. } => Self::Io {
+            Fault::Damaged { ref file, .. } | Fault::Lost { ref file, .. } => Self::Io {
                 action: "read",
                 file: file.clone(),
                 source: Arc::new(io::Error::new(io::ErrorKind::InvalidData, fault.to_string())),
@@ -166,7 +212,9 @@ impl From<Fault> for OpenError {
 impl From<Fault> for ReadError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Damaged { .. } => Self::Damaged { what: fault.to_string().into() },
+            Fault::Damaged { .. } | Fault::Lost { .. } => {
+                Self::Damaged { what: fault.to_string().into() }
+            }
             // A block from object storage that is not what it was.
             Fault::Io { ref source, .. } if source.kind() == io::ErrorKind::InvalidData => {
                 Self::Damaged { what: fault.to_string().into() }
@@ -181,6 +229,10 @@ impl From<Fault> for AppendError {
         match fault {
             // Retrying does not mend it.
             Fault::Damaged { .. } => Self::ReadOnly { why: fault.to_string().into() },
+            // All other appends are taken.
+            Fault::Lost { .. } => {
+                Self::Unsupported { what: format!("judge this append, as {fault}").into() }
+            }
             Fault::Io { .. } => Self::Unavailable { why: fault.to_string().into() },
         }
     }

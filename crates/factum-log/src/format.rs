@@ -4,5 +4,6 @@ pub(crate) mod body;
 pub(crate) mod entry;
 pub mod frame;
 pub mod header;
+pub(crate) mod lost;
 pub(crate) mod names;
 pub(crate) mod varint;

@@ -7,7 +7,7 @@ use crate::{
         body::{read_body, read_carry},
         frame::FrameHeader,
     },
-    index::{Index, IndexFile, PageCache, StreamPart, paginate, select::Window},
+    index::{Index, IndexFile, PageCache, StreamPart, TermKind, paginate, select::Window},
 };
 use factum_core::{Query, StreamName, Uuid};
 
@@ -50,6 +50,7 @@ pub fn index(file: Box<dyn File>, seed: u64, stream: &StreamName, query: &Query)
         let _ = (index.nth_frame(number), index.frames_near(number));
     }
     let _ = (index.span(stream, u32::MAX), index.has_type("t"), index.frames());
+    let _ = (index.lost(), index.id_pairs(), index.term(TermKind::Stream, 0));
     let _ = index.with_id(stream, Uuid::from_u128(1));
     for backward in [false, true] {
         let _ = index.of_stream(stream, StreamPart { from: 1, backward, max: 9 });

@@ -9,6 +9,7 @@ pub(crate) mod directory;
 mod file;
 mod ids;
 mod list;
+mod lost;
 mod memory;
 mod names;
 mod paged;
@@ -21,6 +22,7 @@ mod tests;
 
 pub(crate) use build::build;
 pub(crate) use file::{IndexFile, partition};
+pub(crate) use lost::{AllLost, Lost};
 pub(crate) use memory::{Indexed, MemoryIndex};
 #[cfg(feature = "fuzzing")]
 pub(crate) use paged::paginate;
@@ -246,6 +248,44 @@ impl Index {
     pub(crate) fn frames(&self) -> u32 {
         either!(self, memory => memory.frames(), file => file.frames())
     }
+
+    /// What the segment says it has lost.
+    pub(crate) fn lost(&self) -> Result<AllLost, Fault> {
+        either!(self, memory => Ok(memory.lost().clone()), file => file.lost())
+    }
+
+    /// One past the last ordinal.
+    pub(crate) fn next(&self) -> u32 {
+        either!(self, memory => memory.next(), file => file.next())
+    }
+
+    /// How many names of a kind there are.
+    pub(crate) fn names(&self, kind: TermKind) -> u32 {
+        either!(self, memory => memory.names(kind), file => file.names_count(kind))
+    }
+
+    /// All that is said of the name with this number; `None` where the number has no name.
+    pub(crate) fn term(&self, kind: TermKind, number: u32) -> Result<Option<WholeTerm>, Fault> {
+        either!(
+            self,
+            memory => Ok(memory.term(kind, number)),
+            file => file.whole_term(kind, number)
+        )
+    }
+
+    /// The part of each event's identity that the index keeps, with its ordinal.
+    pub(crate) fn id_pairs(&self) -> Result<Vec<(u32, u32)>, Fault> {
+        either!(self, memory => Ok(memory.ids.iter().collect()), file => file.id_pairs().collect())
+    }
+}
+
+/// A name, and every event that has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct WholeTerm {
+    pub(crate) name: Arc<str>,
+    /// Of a stream: the revision of its first event here.
+    pub(crate) first_revision: u64,
+    pub(crate) ordinals: Vec<u32>,
 }
 
 /// Some of a stream's events in a segment.

@@ -18,6 +18,7 @@
 //! | [`copy`] | segments copied as they are, checked on the way |
 //! | `scrub` | sealed files are read again in the background |
 //! | [`mod@verify`] | every byte, compared with every other that says the same |
+//! | [`mod@quarantine`] | damaged segments put aside, and what is lost with them |
 //! | [`rewrite`] | scavenging: sealed segments without what is gone |
 //! | [`mod@tier`] | sealed segments in object storage |
 //! | [`store`] | threads and futures around it |
@@ -42,6 +43,7 @@ pub mod options;
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
+pub mod quarantine;
 pub mod read;
 mod recovery;
 pub mod rewrite;

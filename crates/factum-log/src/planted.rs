@@ -87,6 +87,12 @@ factum_core::planted_bugs! {
     StaleNames,
     /// An erasure is acknowledged before the segment is rewritten.
     EraseOnPaper,
+    /// A damaged segment is replaced before it is put aside.
+    ReplaceBeforeAside,
+    /// Half of an append stays where the segment is put aside.
+    SalvageHalf,
+    /// Not all that is lost is said to be.
+    ForgetRange,
     /// Readers are told of all but the last event.
     HeadBehind,
     /// Who waits for the head is woken before it has moved.

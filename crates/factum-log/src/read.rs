@@ -148,6 +148,8 @@ impl Reader {
         all.gauge("head_position", shared.head().0, "Position of the last event");
         all.gauge("segments", segments.len() as u64, "Files of the log");
         all.gauge("segment_bytes", bytes, "Bytes in the files of the log, zeroes ahead apart");
+        let lost = segments.iter().map(|segment| segment.lost.count()).sum();
+        all.gauge("positions_lost", lost, "Positions of events that damage took for good");
         let read_only = u64::from(shared.read_only().is_some());
         all.gauge("read_only", read_only, "1 if appends are refused until the store is reopened");
         self.tell_scrubbed(&mut all);

@@ -17,7 +17,7 @@ mod window;
 pub(crate) use closed::{CLOSED, Closed};
 pub(crate) use create::{NewSegment, Prepared, create_segment};
 pub(crate) use load::sync_above;
-pub(crate) use scan::{Scan, scan_before};
+pub(crate) use scan::{Place, Scan, scan_before, scan_with};
 pub(crate) use window::Window;
 
 use crate::{
@@ -50,7 +50,9 @@ pub fn open(dir: &Path, mut options: Options) -> Result<(Writer, Reader), OpenEr
     options.fit_to_format();
     let disk = PooledDisk::new(options.world.disk, options.open_files_max);
     options.world.disk = Arc::new(disk);
-    let lock = lock(dir, &options)?;
+    let disk = &*options.world.disk;
+    disk.create_dir(dir).map_err(Fault::io("create", dir))?;
+    let lock = lock(dir, disk)?;
     let loaded = load::load(dir, &options)?;
     let read_only = loaded.read_only();
     if read_only.is_none() {
@@ -68,9 +70,8 @@ pub fn open(dir: &Path, mut options: Options) -> Result<(Writer, Reader), OpenEr
     Ok((writer, Reader::new(shared)))
 }
 
-fn lock(dir: &Path, options: &Options) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
-    let disk = &*options.world.disk;
-    disk.create_dir(dir).map_err(Fault::io("create", dir))?;
+/// Keeps everybody else out of a folder that is there.
+pub(crate) fn lock(dir: &Path, disk: &dyn Disk) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
     let path = dir.join(LOCK);
     if is_on(Bug::SkipLock) {
         return Ok(Box::new(()));

@@ -21,6 +21,8 @@ mod visible;
 mod walk;
 
 pub use erase::{EraseError, EraseRequest, Erased, Erasing, REASON_BYTES_MAX};
+pub(crate) use fate::Old;
+pub(crate) use output::{Draft, New, Output, Remains};
 pub use pace::Stop;
 pub(crate) use pace::{Halt, Pace};
 pub use scavenge::{ScavengeOptions, ScavengeReport};

@@ -7,7 +7,7 @@ use crate::{
         frame::{self, FrameHeader, FramePlace},
         header::{REWRITTEN, SegmentHeader},
     },
-    index::{FrameRef, Index},
+    index::{AllLost, FrameRef, Index, Lost},
     planted::{Bug, is_on},
 };
 use std::{
@@ -60,7 +60,10 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) file: Box<dyn File>,
     pub(crate) index: Index,
+    /// What is damaged: as long as there is any, nothing is written.
     pub(crate) missing: Vec<Missing>,
+    /// What was damaged once, and was put aside: the loss was accepted.
+    pub(crate) lost: AllLost,
     /// Bytes before this offset are durable, and may be read.
     end: AtomicU64,
 }
@@ -73,13 +76,14 @@ pub(crate) struct Parts {
     pub(crate) file: Box<dyn File>,
     pub(crate) index: Index,
     pub(crate) missing: Vec<Missing>,
+    pub(crate) lost: AllLost,
     pub(crate) end: u64,
 }
 
 impl Segment {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { header, path, file, index, missing, end } = parts;
-        Self { header, path, file, index, missing, end: AtomicU64::new(end) }
+        let Parts { header, path, file, index, missing, lost, end } = parts;
+        Self { header, path, file, index, missing, lost, end: AtomicU64::new(end) }
     }
 
     pub(crate) fn base(&self) -> u64 {
@@ -136,6 +140,23 @@ impl Segment {
     /// The missing events that an ordinal is among.
     pub(crate) fn missing_at(&self, ordinal: u32) -> Option<&Missing> {
         self.missing.iter().find(|missing| missing.ordinals.contains(&ordinal))
+    }
+
+    /// The lost events that an ordinal is among.
+    pub(crate) fn lost_at(&self, ordinal: u32) -> Option<&Lost> {
+        if self.lost.is_empty() { None } else { self.lost.at(ordinal) }
+    }
+
+    /// Whether events are lost of which nothing is known: a stream's events here may not follow
+    /// each other then.
+    pub(crate) fn has_unknown(&self) -> bool {
+        !self.lost.is_empty() && self.lost.unknown_in(0..u32::MAX).is_some()
+    }
+
+    /// What is said to who asks for a lost event.
+    pub(crate) fn lost_fault(&self, lost: &Lost) -> Fault {
+        let (from, upto) = (self.position(lost.ordinals.start), self.position(lost.ordinals.end));
+        Fault::Lost { file: self.path.clone(), positions: from..=upto - 1, of: None }
     }
 
     pub(crate) fn fault(&self, offset: u64, what: Damage) -> Fault {

@@ -65,6 +65,12 @@ impl Report {
         self.findings_left_out > 0 || self.findings.iter().any(counts)
     }
 
+    /// Whether events are lost, and that was accepted.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Lost)
+    }
+
     fn add(&mut self, finding: Finding) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);

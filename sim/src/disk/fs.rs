@@ -22,6 +22,8 @@ pub enum Op {
     Truncate(Ino),
     /// A file's new name.
     Rename(PathBuf, PathBuf),
+    /// A second name of a file.
+    Link(PathBuf, PathBuf),
     /// A name removed.
     Remove(PathBuf),
     /// A folder's entries made durable.
@@ -41,6 +43,7 @@ impl fmt::Debug for Op {
             Self::Create(path) => write!(f, "create {}", path.display()),
             Self::Truncate(ino) => write!(f, "truncate file {ino}"),
             Self::Rename(from, to) => write!(f, "rename {} to {}", from.display(), to.display()),
+            Self::Link(from, to) => write!(f, "link {} to {}", from.display(), to.display()),
             Self::Remove(path) => write!(f, "remove {}", path.display()),
             Self::SyncDir(path) => write!(f, "sync folder {}", path.display()),
             Self::Write(ino, at, bytes) => {
@@ -171,6 +174,10 @@ impl Fs {
             Op::Rename(from, to) => {
                 let ino = self.find(from).expect("the caller looked");
                 self.set(from, None);
+                self.set(to, Some(Entry::File(ino)));
+            }
+            Op::Link(from, to) => {
+                let ino = self.find(from).expect("the caller looked");
                 self.set(to, Some(Entry::File(ino)));
             }
             Op::Remove(path) => self.set(path, None),

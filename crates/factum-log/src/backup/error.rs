@@ -145,7 +145,7 @@ pub enum RestoreError {
 impl From<Fault> for RestoreError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Damaged { .. } => Self::Damaged { what: fault.to_string() },
+            Fault::Damaged { .. } | Fault::Lost { .. } => Self::Damaged { what: fault.to_string() },
             fault if fault.is_full() => Self::Full { fault },
             fault => Self::Disk(fault),
         }

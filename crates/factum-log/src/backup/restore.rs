@@ -14,7 +14,7 @@ use crate::{
     disk::{Disk, File, Mode, put_whole},
     error::{Damage, Fault, HeaderError},
     format::{
-        frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace},
+        frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
     },
     index::build,
@@ -229,17 +229,20 @@ impl Run<'_> {
         let upto = self.what.upto;
         let (mut cut, mut append, mut first) = (None, HEADER_BYTES as u64, None);
         let (mut next, mut last_ns) = (entry.base, header.floor_ns);
-        let mut so_far = (next, last_ns);
+        let mut so_far = (next, last_ns, 0);
         let scan = scan_before(
             &mut |offset, head, entries| {
                 if head.first {
-                    (append, so_far) = (offset, (next, last_ns));
+                    (append, so_far) = (offset, (next, last_ns, head.ordinal));
                     first.get_or_insert(offset);
                 }
                 let last = entries.last().map(|entry| header.base + u64::from(entry.ordinal));
+                // What is lost is said by a frame without events.
+                let begins = header.base + u64::from(head.ordinal);
+                let lost = (head.kind == Kind::Lost).then_some(begins);
                 let is_past = match upto {
                     Upto::End => false,
-                    Upto::Position(position) => last.is_some_and(|last| last > position.0),
+                    Upto::Position(position) => last.or(lost).is_some_and(|last| last > position.0),
                     Upto::Time(moment) => head.recorded_at_ns > moment.0,
                 };
                 next = last.map_or(next, |last| last + 1);
@@ -260,7 +263,11 @@ impl Run<'_> {
         }
         source.check_sum()?;
         let after_all = header.base + u64::from(scan.index.next());
-        let (end, (next, last_ns)) = cut.unwrap_or((entry.bytes, (after_all, last_ns)));
+        let all = scan.index.next();
+        let (end, (next, last_ns, cut)) = cut.unwrap_or((entry.bytes, (after_all, last_ns, all)));
+        let lost = scan.index.lost().iter().filter(|lost| lost.ordinals.start < cut);
+        let lost = lost.map(|lost| header.base + u64::from(lost.ordinals.end));
+        let next = lost.fold(next, u64::max);
         let is_empty = first.is_some_and(|first| end <= first);
         Ok(Checked { header, scan, end, next, last_ns, is_empty })
     }

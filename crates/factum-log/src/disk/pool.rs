@@ -209,6 +209,10 @@ impl Disk for PooledDisk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.disk.link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let ring = self.0.ring();
         self.0.hold(&ring, path)?;

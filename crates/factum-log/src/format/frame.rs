@@ -31,11 +31,14 @@ pub enum Kind {
     Closed,
     /// The segment ends here: the next one goes on.
     Sealed,
+    /// Events that were here are lost, and that was accepted.
+    Lost,
 }
 
 impl Kind {
     fn from_bits(bits: u8) -> Option<Self> {
-        [Self::Events, Self::Carry, Self::Closed, Self::Sealed].get(usize::from(bits)).copied()
+        let all = [Self::Events, Self::Carry, Self::Closed, Self::Sealed, Self::Lost];
+        all.get(usize::from(bits)).copied()
     }
 }
 

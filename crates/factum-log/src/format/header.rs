@@ -8,9 +8,11 @@ pub const HEADER_BYTES: usize = 4096;
 /// The version of the format that this release writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
 /// The features of the format that this release understands, of those a reader must understand.
-pub const FEATURES_KNOWN: u64 = REWRITTEN;
+pub const FEATURES_KNOWN: u64 = REWRITTEN | LOST;
 /// The feature of a segment that was rewritten: at some of its positions there may be no event.
 pub const REWRITTEN: u64 = 1;
+/// The feature of a segment that took the place of a damaged one: it says which events are lost.
+pub const LOST: u64 = 1 << 2;
 
 const MAGIC: &[u8; 8] = b"FACTUMLG";
 /// Bytes that the checksum covers, itself apart.
@@ -138,7 +140,7 @@ mod tests {
     fn a_newer_version_and_an_unknown_feature_are_no_damage() {
         let error = SegmentHeader::decode(&resealed(8, 2));
         assert_eq!(error, Err(HeaderError::Newer { version: 2, unknown: 0 }));
-        let error = SegmentHeader::decode(&resealed(16, 4));
-        assert_eq!(error, Err(HeaderError::Newer { version: 1, unknown: 4 }));
+        let error = SegmentHeader::decode(&resealed(16, 64));
+        assert_eq!(error, Err(HeaderError::Newer { version: 1, unknown: 64 }));
     }
 }

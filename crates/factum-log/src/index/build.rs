@@ -12,6 +12,7 @@ use super::{
     table::{TableBuilder, bucket_of},
 };
 use crate::format::varint::put;
+use std::ops::Range;
 
 /// Frames in a block of the frame table.
 pub(super) const FRAME_BLOCK: usize = 64;
@@ -22,7 +23,7 @@ const INSIDE_BYTES_MAX: usize = 64;
 /// Bytes of the head: 32 of fields, then offset and length of each section.
 pub(super) const HEAD_BYTES: usize = 32 + Section::COUNT * 16;
 pub(super) const MAGIC: &[u8; 8] = b"FACTUMIX";
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// Makes the bytes of the index file of a segment with this seed.
 pub(crate) fn build(index: &MemoryIndex, seed: u64) -> Vec<u8> {
@@ -42,6 +43,7 @@ pub(crate) fn build(index: &MemoryIndex, seed: u64) -> Vec<u8> {
     }
     put_frames(&mut sections, &index.frames);
     let ids = put_ids(&mut sections, index);
+    put_all_lost(section(&mut sections, Section::Lost), index);
     paginate(&assemble(sections, index, (seed, ids)), seed)
 }
 
@@ -158,6 +160,16 @@ fn put_ids(sections: &mut [Vec<u8>], index: &MemoryIndex) -> u32 {
     let starts_there = section(sections, Section::IdBuckets);
     starts.into_iter().for_each(|at| starts_there.extend_from_slice(&at.to_le_bytes()));
     count
+}
+
+fn put_all_lost(buffer: &mut Vec<u8>, index: &MemoryIndex) {
+    let mut before = 0;
+    for lost in index.lost().iter() {
+        let Range { start, end } = lost.ordinals;
+        put(buffer, u64::from(start - before));
+        put(buffer, u64::from(end - start) << 1 | u64::from(lost.is_known));
+        before = end;
+    }
 }
 
 fn assemble(sections: Vec<Vec<u8>>, index: &MemoryIndex, (seed, ids): (u64, u32)) -> Vec<u8> {

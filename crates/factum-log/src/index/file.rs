@@ -1,7 +1,7 @@
 //! The index of a sealed segment: an immutable file, looked up page by page.
 
 use super::{
-    FrameRef, StreamPart, StreamSpan, TermKind,
+    AllLost, FrameRef, Lost, StreamPart, StreamSpan, TermKind, WholeTerm,
     build::{FRAME_BLOCK, HEAD_BYTES, MAGIC, VERSION},
     hash32,
     ids::upper,
@@ -34,10 +34,12 @@ pub(super) enum Section {
     IdBuckets,
     /// (key, ordinal), sorted.
     Ids,
+    /// Ranges of lost events.
+    Lost,
 }
 
 impl Section {
-    pub(super) const COUNT: usize = 17;
+    pub(super) const COUNT: usize = 18;
 
     pub(super) fn index(self) -> usize {
         let of = |kind: TermKind| kind as usize * 3;
@@ -50,6 +52,7 @@ impl Section {
             Self::Frames => 14,
             Self::IdBuckets => 15,
             Self::Ids => 16,
+            Self::Lost => 17,
         }
     }
 }
@@ -268,6 +271,40 @@ impl IndexFile {
         }
     }
 
+    /// What the segment says it has lost.
+    pub(crate) fn lost(&self) -> Result<AllLost, Fault> {
+        let bytes = self.read(Section::Lost, 0, self.span_of(Section::Lost).len)?;
+        let mut reader = Reader::new(&bytes);
+        let (mut all, mut at) = (AllLost::default(), 0u32);
+        while !reader.is_at_end() {
+            let range = (|| {
+                let start = at.checked_add(reader.varint_u32()?)?;
+                let said = reader.varint()?;
+                at = start.checked_add(u32::try_from(said >> 1).ok()?)?;
+                Some(Lost { ordinals: start..at, is_known: said & 1 == 1 })
+            })();
+            all.push(range.ok_or_else(|| self.pages.damage(0))?);
+        }
+        Ok(all)
+    }
+
+    /// All that is said of the name with this number.
+    pub(super) fn whole_term(
+        &self,
+        kind: TermKind,
+        number: u32,
+    ) -> Result<Option<WholeTerm>, Fault> {
+        let name = self.name(kind, number)?.filter(|name| !name.is_empty());
+        let Some(name) = name else { return Ok(None) };
+        let term = self.term(kind, &name)?.ok_or_else(|| self.pages.damage(0))?;
+        let first_revision = term.first_revision;
+        Ok(Some(WholeTerm { name, first_revision, ordinals: self.ordinals(term)? }))
+    }
+
+    pub(super) fn names_count(&self, kind: TermKind) -> u32 {
+        u32::try_from(self.names(kind)).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn span(
         &self,
         stream: &StreamName,
@@ -343,10 +380,14 @@ impl IndexFile {
         self.ids.into()
     }
 
+    /// The keys of all ids, ascending, each with its ordinal.
+    pub(super) fn id_pairs(&self) -> impl Iterator<Item = Result<(u32, u32), Fault>> {
+        TableReader::new(self.sequential(Section::Ids), self.ids())
+    }
+
     /// The keys of all ids, ascending.
     pub(super) fn id_keys(&self) -> impl Iterator<Item = Result<u32, Fault>> {
-        let pairs = TableReader::new(self.sequential(Section::Ids), self.ids());
-        pairs.map(|pair| pair.map(|pair| pair.0))
+        self.id_pairs().map(|pair| pair.map(|pair| pair.0))
     }
 
     fn sequential(&self, section: Section) -> Sequential<'_> {

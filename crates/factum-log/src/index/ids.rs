@@ -27,9 +27,9 @@ pub(super) fn upper(key: u64) -> u32 {
 }
 
 impl Ids {
-    pub(super) fn push(&mut self, key: u64, ordinal: u32) {
-        let (key, place) = (upper(key), self.entries.len());
-        let place = u32::try_from(place).expect("a segment's events are few");
+    /// Adds an event under the upper half of its key.
+    pub(super) fn push(&mut self, key: u32, ordinal: u32) {
+        let place = u32::try_from(self.entries.len()).expect("a segment's events are few");
         // Its own place says that there is none before.
         let before = self.slots.put(key, place, |_| true).unwrap_or(place);
         self.entries.push(Entry { key, ordinal, before });
@@ -64,7 +64,7 @@ mod tests {
         let mut ids = Ids::default();
         assert!(ids.with(7).is_empty());
         let key = |n: u32| u64::from(n % 300).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (0..1000u32).for_each(|n| ids.push(key(n), n));
+        (0..1000u32).for_each(|n| ids.push(upper(key(n)), n));
         for n in 0..300 {
             let expected: Vec<u32> = (0..1000).filter(|other| other % 300 == n).collect();
             assert_eq!(ids.with(key(n)), expected);

@@ -3,13 +3,16 @@
 //! It holds events that are not durable yet: readers pass the watermark, and see nothing above it.
 
 use super::{
-    FrameRef, StreamPart, StreamSpan, id_key,
-    ids::Ids,
+    AllLost, FrameRef, Lost, StreamPart, StreamSpan, TermKind, WholeTerm, id_key,
+    ids::{Ids, upper},
     list::List,
     names::Names,
     select::{Lists, Wanted, Window},
 };
-use crate::format::names::{NameKind, NewName};
+use crate::format::{
+    lost::key_of,
+    names::{NameKind, NewName},
+};
 use factum_core::{EventType, Query, StreamName, Tag, Uuid, name::category_of};
 use std::convert::Infallible;
 
@@ -46,6 +49,7 @@ pub(crate) struct MemoryIndex {
     pub(super) of_categories: Vec<List>,
     pub(super) frames: Vec<FrameRef>,
     pub(super) ids: Ids,
+    lost: AllLost,
     next: u32,
 }
 
@@ -125,7 +129,16 @@ impl MemoryIndex {
 
     /// Adds an event after the last one. `None` if one of its numbers is of no name.
     pub(crate) fn push(&mut self, ordinal: u32, event: Indexed<'_>) -> Option<()> {
-        let key = id_key(self.streams.get(event.stream)?, event.id);
+        let key = upper(id_key(self.streams.get(event.stream)?, event.id));
+        self.push_under(key, ordinal, event)
+    }
+
+    /// Adds an event that is lost: of its id there is a part of its hash.
+    pub(crate) fn push_lost(&mut self, ordinal: u32, event: Indexed<'_>) -> Option<()> {
+        self.push_under(key_of(event.id), ordinal, event)
+    }
+
+    fn push_under(&mut self, key: u32, ordinal: u32, event: Indexed<'_>) -> Option<()> {
         let stream = self.of_streams.get_mut(event.stream as usize)?;
         if stream.ordinals.as_slice().is_empty() {
             stream.first_revision = event.revision;
@@ -143,6 +156,50 @@ impl MemoryIndex {
         self.ids.push(key, ordinal);
         self.next = ordinal.checked_add(1)?;
         Some(())
+    }
+
+    /// Goes on after events that are lost. `None` if more comes after them already.
+    pub(crate) fn lose(&mut self, lost: Lost) -> Option<()> {
+        if self.next > lost.ordinals.end {
+            return None;
+        }
+        self.next = lost.ordinals.end;
+        self.lost.push(lost);
+        Some(())
+    }
+
+    pub(crate) fn lost(&self) -> &AllLost {
+        &self.lost
+    }
+
+    pub(super) fn names(&self, kind: TermKind) -> u32 {
+        u32::try_from(self.names_of(kind).len()).expect("a segment's names are few")
+    }
+
+    fn names_of(&self, kind: TermKind) -> &Names {
+        match kind {
+            TermKind::Stream => &self.streams,
+            TermKind::Type => &self.types,
+            TermKind::Tag => &self.tags,
+            TermKind::Category => &self.categories,
+        }
+    }
+
+    /// All that is said of a name.
+    pub(super) fn term(&self, kind: TermKind, number: u32) -> Option<WholeTerm> {
+        let name = self.names_of(kind).get(number).filter(|name| !name.is_empty())?;
+        let at = number as usize;
+        let (first_revision, list) = match kind {
+            TermKind::Stream => {
+                let stream = self.of_streams.get(at)?;
+                (stream.first_revision, &stream.ordinals)
+            }
+            TermKind::Type => (0, self.of_types.get(at)?),
+            TermKind::Tag => (0, self.of_tags.get(at)?),
+            TermKind::Category => (0, self.of_categories.get(at)?),
+        };
+        let ordinals = list.as_slice().to_vec();
+        Some(WholeTerm { name: name.into(), first_revision, ordinals })
     }
 
     pub(crate) fn stream_name(&self, number: u32) -> Option<StreamName> {

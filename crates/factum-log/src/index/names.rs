@@ -43,8 +43,11 @@ impl Names {
     }
 
     /// Gives a name the number that the log says; names between are lost. `None` if the number is
-    /// taken, or cannot be.
+    /// taken by another, or cannot be.
     pub(super) fn intern_at(&mut self, number: u32, name: &str) -> Option<()> {
+        if self.get(number) == Some(name) {
+            return Some(());
+        }
         let missing = (number as usize).checked_sub(self.len())?;
         if missing > LOST_NAMES_MAX {
             return None;
@@ -100,6 +103,7 @@ mod tests {
         assert_eq!(names.intern_at(2, "c"), Some(()));
         assert_eq!((names.get(0), names.get(2), names.number("c")), (Some(""), Some("c"), Some(2)));
         assert_eq!(names.intern_at(1, "b"), None);
+        assert_eq!(names.intern_at(2, "c"), Some(()), "it is known by that number");
         assert_eq!(names.intern_at(u32::MAX, "z"), None);
         assert_eq!(names.intern_at(3, "c"), Some(()));
         assert_eq!(names.number("c"), Some(3), "said again, the later number counts");

@@ -3,7 +3,7 @@
 use super::frames::{EventAt, FrameReader};
 use crate::{
     error::{Damage, Fault},
-    index::{FrameRef, StreamPart, directory::Search, partition, select::Window},
+    index::{FrameRef, StreamPart, StreamSpan, directory::Search, partition, select::Window},
     planted::{Bug, is_on},
     segment::Segment,
 };
@@ -85,6 +85,7 @@ impl<'a> Snapshot<'a> {
         ordinal: u32,
     ) -> Result<EventAt<'f>, Fault> {
         let contradiction = || segment.fault(0, Damage::Contradiction);
+        check_there(segment, ordinal)?;
         if let Some(place) = frames.place(segment, ordinal) {
             return frames.at(place).ok_or_else(contradiction);
         }
@@ -103,6 +104,7 @@ impl<'a> Snapshot<'a> {
         if !segment.has_gaps() {
             return self.event(frames, segment, ordinal).map(Some);
         }
+        check_there(segment, ordinal)?;
         match frames.frame(segment, ordinal)? {
             Some(frame) => frames.event(segment, frame, ordinal, self.pending),
             None => Ok(None),
@@ -125,14 +127,23 @@ impl<'a> Snapshot<'a> {
         if !at.segment.index.has_type(system::STREAM_DELETED)? {
             return Ok(false);
         }
+        if at.segment.lost_at(at.ordinal).is_some() {
+            return has_type(at, system::STREAM_DELETED);
+        }
         let number = self.event(frames, at.segment, at.ordinal)?.entry.event_type;
         let name = at.segment.index.event_type(number)?;
         Ok(name.is_some_and(|name| name.as_str() == system::STREAM_DELETED))
     }
 
     /// Fails where damage may have taken the last events of a stream, or what was last said of it:
-    /// what its metadata hides must not come back.
+    /// what its metadata hides must not come back. Of what is known to be lost the index says what
+    /// it was.
     pub(crate) fn check_known(&self, stream: &StreamName) -> Result<(), Fault> {
+        if !stream.is_metadata()
+            && let Some(at) = self.last_of(&stream.metadata_stream())?
+        {
+            check_there(at.segment, at.ordinal)?;
+        }
         if self.segments.iter().all(|segment| segment.missing.is_empty()) {
             return Ok(());
         }
@@ -175,7 +186,9 @@ impl<'a> Snapshot<'a> {
         stream: &StreamName,
     ) -> Result<StreamHead, Fault> {
         let mut last = self.last_of(stream)?;
-        if let Some(at) = last.as_mut().filter(|at| !at.segment.missing.is_empty()) {
+        let is_holed =
+            |at: &&mut InStream<'_>| !at.segment.missing.is_empty() || at.segment.has_unknown();
+        if let Some(at) = last.as_mut().filter(is_holed) {
             // Some of the stream may be lost before it: counting says too little.
             at.revision = self.event(frames, at.segment, at.ordinal)?.entry.revision;
         }
@@ -183,32 +196,61 @@ impl<'a> Snapshot<'a> {
             Some(at) => self.is_tombstone(frames, at)?,
             None => false,
         };
-        Ok(StreamHead {
-            last: last.map(|at| Revision(at.revision)),
-            tombstoned,
-            metadata: shared(self.metadata(frames, stream)?),
-        })
+        let metadata = match self.metadata(frames, stream) {
+            // Appends go on, and so does setting it anew; reads are refused until then.
+            Err(Fault::Lost { .. }) => StreamMetadata::initial(stream),
+            metadata => metadata?,
+        };
+        let last = last.map(|at| Revision(at.revision));
+        Ok(StreamHead { last, tombstoned, metadata: shared(metadata) })
     }
 
     /// The stream's event of this revision.
     pub(crate) fn at_revision(
         &self,
+        frames: &mut FrameReader,
         stream: &StreamName,
         revision: Revision,
     ) -> Result<Option<InStream<'a>>, Fault> {
         for (segment, until) in self.searched(Search::stream(stream)) {
             let Some(span) = segment.index.span(stream, until)? else { continue };
-            let Some(nth) = revision.0.checked_sub(span.first_revision) else { continue };
-            if nth >= u64::from(span.count) {
-                return Ok(None);
+            if revision.0 < span.first_revision {
+                continue;
             }
-            let from = u32::try_from(nth).expect("below a u32");
+            let from = self.place(frames, (segment, stream), (span, revision.0))?;
             let part = StreamPart { from, backward: false, max: 1 };
             let ordinals = segment.index.of_stream(stream, part)?;
-            let at = |ordinal: &u32| InStream { segment, ordinal: *ordinal, revision: revision.0 };
-            return Ok(ordinals.first().map(at));
+            let Some(ordinal) = ordinals.first().copied().filter(|_| from < span.count) else {
+                return Ok(None);
+            };
+            let is_it = !segment.has_unknown()
+                || self.event(frames, segment, ordinal)?.entry.revision == revision.0;
+            let at = InStream { segment, ordinal, revision: revision.0 };
+            return Ok(is_it.then_some(at));
         }
         Ok(None)
+    }
+
+    /// How many of a stream's events in a segment come before a revision. They follow each other,
+    /// so that counting says it, unless events are lost of which nothing is known.
+    pub(crate) fn place(
+        &self,
+        frames: &mut FrameReader,
+        (segment, stream): (&Segment, &StreamName),
+        (span, revision): (StreamSpan, u64),
+    ) -> Result<u32, Fault> {
+        if !segment.has_unknown() {
+            let nth = revision.saturating_sub(span.first_revision).min(span.count.into());
+            return Ok(u32::try_from(nth).expect("below a u32"));
+        }
+        let all = StreamPart { from: 0, backward: false, max: span.count as usize };
+        let ordinals = segment.index.of_stream(stream, all)?;
+        let count = partition(ordinals.len() as u64, |nth| {
+            let nth = usize::try_from(nth).expect("below a length");
+            let ordinal = *ordinals.get(nth).expect("below the length");
+            Ok(self.event(frames, segment, ordinal)?.entry.revision < revision)
+        })?;
+        Ok(u32::try_from(count).expect("a segment's events are few"))
     }
 
     /// Where the stream has an event with this id; at the hint, if there too.
@@ -219,7 +261,8 @@ impl<'a> Snapshot<'a> {
         hint: Option<Revision>,
     ) -> Result<Option<FoundAt>, Fault> {
         if let Some(hint) = hint
-            && let Some(at) = self.at_revision(stream, hint)?
+            && let Some(at) = self.at_revision(frames, stream, hint)?
+            && at.segment.lost_at(at.ordinal).is_none()
             && (is_on(Bug::TrustHint) || self.event(frames, at.segment, at.ordinal)?.entry.id == id)
         {
             let position = factum_core::Position(at.segment.position(at.ordinal));
@@ -231,6 +274,13 @@ impl<'a> Snapshot<'a> {
         for (segment, until) in newest.filter(|(segment, _)| search.may_be_in(&segment.index)) {
             let found = segment.index.with_id(stream, id)?;
             for ordinal in found.into_iter().rev().filter(|ordinal| *ordinal <= until) {
+                if let Some(lost) = segment.lost_at(ordinal) {
+                    // Of its id a part of its hash is left: it may be the one, or may not.
+                    if is_of(segment, stream, ordinal)? {
+                        return Err(segment.lost_fault(lost));
+                    }
+                    continue;
+                }
                 let entry = self.event(frames, segment, ordinal)?.entry;
                 let (number, revision) = (entry.stream, Revision(entry.revision));
                 let is_it = entry.id == id;
@@ -255,11 +305,19 @@ impl<'a> Snapshot<'a> {
         while let Some(until) = self.last_ordinal(index) {
             let segment = self.segments.get(index).expect("it has a last ordinal");
             let from = segment.ordinal(after.saturating_add(1).max(segment.base()));
-            let window = Window { from, until, backward: false, max: MATCHES_AT_ONCE };
-            if search.may_be_in(&segment.index)
-                && let Some(ordinal) = self.first_in(frames, segment, query, window)?
+            let unknown = segment.lost.unknown_in(from..until.saturating_add(1));
+            let upto = unknown.map_or(Some(until), |lost| lost.ordinals.start.checked_sub(1));
+            if let Some(until) = upto.filter(|upto| from <= *upto)
+                && search.may_be_in(&segment.index)
             {
-                return Ok(Some(segment.position(ordinal)));
+                let window = Window { from, until, backward: false, max: MATCHES_AT_ONCE };
+                if let Some(ordinal) = self.first_in(frames, segment, query, window)? {
+                    return Ok(Some(segment.position(ordinal)));
+                }
+            }
+            if let Some(lost) = unknown {
+                // Any of them may have matched.
+                return Err(segment.lost_fault(lost));
             }
             index += 1;
         }
@@ -282,6 +340,9 @@ impl<'a> Snapshot<'a> {
             for ordinal in &found {
                 if *ordinal < at {
                     continue;
+                }
+                if is_exact(query) && segment.lost_at(*ordinal).is_some() {
+                    return Ok(Some(*ordinal));
                 }
                 let Some(event) = self.event_or_gap(frames, segment, *ordinal)? else {
                     let Some(next) = frames.beside(segment, *ordinal, false)? else {
@@ -333,11 +394,19 @@ impl<'a> Snapshot<'a> {
         Ok(frame.map_or(next, |frame| segment.position(frame.ordinal)).min(past))
     }
 
-    /// The first position that is at most so many seconds old.
+    /// The first position that is at most so many seconds old. Where lost events come before it,
+    /// nobody knows when they were recorded: they may have been as young.
     pub(crate) fn first_as_young_as(&self, age_s: u64, now: Timestamp) -> Result<u64, Fault> {
         let age_ns = i64::try_from(age_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
         let oldest = now.0.saturating_sub(age_ns);
-        self.first_recorded_after(Timestamp(oldest.saturating_sub(1)))
+        let mut first = self.first_recorded_after(Timestamp(oldest.saturating_sub(1)))?;
+        while let Some(before) = first.checked_sub(1).filter(|before| *before > 0)
+            && let Some(segment) = self.segments.get(self.segment_index(before))
+            && let Some(lost) = segment.lost_at(segment.ordinal(before.max(segment.base())))
+        {
+            first = segment.position(lost.ordinals.start);
+        }
+        Ok(first)
     }
 
     /// When the nth frame of a segment was recorded; `None` if it does not count.
@@ -352,6 +421,24 @@ impl<'a> Snapshot<'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// Fails where the event with an ordinal is lost.
+fn check_there(segment: &Segment, ordinal: u32) -> Result<(), Fault> {
+    segment.lost_at(ordinal).map_or(Ok(()), |lost| Err(segment.lost_fault(lost)))
+}
+
+/// Whether an event has a type, by the index alone.
+fn has_type(at: InStream<'_>, name: &str) -> Result<bool, Fault> {
+    let query = Query::types([EventType::trusted(name.into())]);
+    let window = Window { from: at.ordinal, until: at.ordinal, backward: false, max: 1 };
+    Ok(!at.segment.index.select(&query, window)?.is_empty())
+}
+
+/// Whether an event is one of a stream, by the index alone.
+fn is_of(segment: &Segment, stream: &StreamName, ordinal: u32) -> Result<bool, Fault> {
+    let all = StreamPart { from: 0, backward: false, max: usize::MAX };
+    Ok(segment.index.of_stream(stream, all)?.binary_search(&ordinal).is_ok())
 }
 
 /// Most streams have no metadata: those share it, as the writer remembers many heads.

@@ -8,7 +8,7 @@ use crate::{
         frame::{FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
     },
-    index::{Index, MemoryIndex},
+    index::{AllLost, Index, MemoryIndex},
     options::Options,
     planted::{Bug, is_on},
     segment::{Parts, Segment, segment_path},
@@ -89,6 +89,7 @@ impl Prepared {
             file: self.file,
             index: Index::memory(MemoryIndex::default()),
             missing: Vec::new(),
+            lost: AllLost::default(),
             end: self.end,
         }))
     }

@@ -9,7 +9,7 @@ use crate::{
     disk::{Disk, File, Mode},
     error::{Damage, Fault, HeaderError, OpenError},
     format::header::{HEADER_BYTES, SegmentHeader},
-    index::{Index, IndexFile, MemoryIndex},
+    index::{AllLost, Index, IndexFile, MemoryIndex},
     options::Options,
     planted::{Bug, is_on},
     segment::{Missing, Parts, Segment, base_of, index_path, segment_path},
@@ -66,7 +66,10 @@ impl Loaded {
             } else {
                 format!("position {} cannot be read", segment.position(from))
             };
-            Some(format!("{fault}; {lost}. Restore the folder from a backup to write again"))
+            Some(format!(
+                "{fault}; {lost}. Restore the folder from a backup, or put the segment aside with \
+                 `factum quarantine`, to write again"
+            ))
         };
         let full = |fault: &Fault| format!("{fault}: free some space, and open the store again");
         let damage = self.segments.iter().find_map(of);
@@ -207,10 +210,11 @@ impl Found {
         let end = self.file.len().map_err(Fault::io("read", &self.path))?;
         if let Some(index) = open_index(dir, options, &header)
             && index.next() == count
+            && let Ok(lost) = index.lost()
         {
             let index = Index::file(index);
             let (path, file, missing) = (self.path, self.file, Vec::new());
-            return Ok(Segment::new(Parts { header, path, file, index, missing, end }));
+            return Ok(Segment::new(Parts { header, path, file, index, missing, lost, end }));
         }
         let mut scan = scan(&*self.file, &self.path, &header)?;
         let known = scan.index.next();
@@ -223,8 +227,9 @@ impl Found {
 
     fn segment(self, header: SegmentHeader, scan: Scan) -> Segment {
         let (path, file, missing) = (self.path, self.file, scan.missing);
+        let (lost, end) = (scan.index.lost().clone(), scan.end);
         let index = Index::memory(scan.index);
-        Segment::new(Parts { header, path, file, index, missing, end: scan.end })
+        Segment::new(Parts { header, path, file, index, missing, lost, end })
     }
 
     /// A segment without a head that can be trusted: nothing of it can be checked.
@@ -238,7 +243,8 @@ impl Found {
         let mut index = MemoryIndex::default();
         index.skip_to(count);
         let (path, file, index) = (self.path, self.file, Index::memory(index));
-        Segment::new(Parts { header, path, file, index, missing, end: 0 })
+        let lost = AllLost::default();
+        Segment::new(Parts { header, path, file, index, missing, lost, end: 0 })
     }
 
     fn newest(self) -> Result<Newest, OpenError> {

@@ -14,8 +14,9 @@ use crate::{
         entry::Entry,
         frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
+        lost::read_lost,
     },
-    index::{Indexed, MemoryIndex},
+    index::{Indexed, Lost, MemoryIndex},
     planted::{Bug, is_on},
     segment::Missing,
 };
@@ -52,7 +53,8 @@ const RESUME_BYTES_MAX: u64 = 2 << 30;
 /// The shortest an event is: length, flags, id, stream, type, revision.
 const ENTRY_BYTES_MIN: u32 = 1 + 1 + 16 + 3;
 
-/// Who is shown each whole frame of events, in order: its offset, its head, its events.
+/// Who is shown each whole frame of events, in order: its offset, its head, its events; and each
+/// that says what is lost, which has none.
 pub(crate) type Witness<'a> = &'a mut dyn FnMut(u64, &FrameHeader, &[Entry]);
 
 struct Scanner<'a> {
@@ -74,9 +76,26 @@ pub(crate) fn scan_before(
     path: &Path,
     header: &SegmentHeader,
 ) -> Result<Scan, Fault> {
+    scan_with(MemoryIndex::default(), witness, &Place { file, path, header })
+}
+
+/// The segment that is read.
+pub(crate) struct Place<'a> {
+    pub(crate) file: &'a dyn File,
+    pub(crate) path: &'a Path,
+    pub(crate) header: &'a SegmentHeader,
+}
+
+/// The same, of a segment of which some names are known: an index that has nothing but names. What
+/// damage has taken of them the frames behind it need not miss.
+pub(crate) fn scan_with(
+    names: MemoryIndex,
+    witness: Witness<'_>,
+    &Place { file, path, header }: &Place<'_>,
+) -> Result<Scan, Fault> {
     let window = Window::new(file, path)?;
     let scan = Scan {
-        index: MemoryIndex::default(),
+        index: names,
         tracked: HashMap::new(),
         missing: Vec::new(),
         last_ns: header.floor_ns,
@@ -179,6 +198,14 @@ impl Scanner<'_> {
                 self.scan.tracked.extend(carried);
                 Ok(true)
             }
+            Kind::Lost => {
+                let Some(lost) = read_lost(header, body) else { return Ok(false) };
+                index.skip_to(header.ordinal);
+                (self.witness)(at, header, &[]);
+                let ordinals = header.ordinal..header.ordinal + lost.count;
+                Ok(put_events(index, &lost.body, None)
+                    && index.lose(Lost { ordinals, is_known: lost.is_known }).is_some())
+            }
             Kind::Events => {
                 let Some(body) = read_body(header, body) else { return Ok(false) };
                 let (Ok(at), Ok(len)) = (at.try_into(), len.try_into()) else { return Ok(false) };
@@ -186,7 +213,7 @@ impl Scanner<'_> {
                     self.scan.tracked.insert(tracked.source.into(), tracked.position);
                 }
                 index.skip_to(header.ordinal);
-                let makes_sense = put_events(index, &body, at, len);
+                let makes_sense = put_events(index, &body, Some((at, len)));
                 if makes_sense {
                     (self.witness)(at.into(), header, &body.entries);
                 }
@@ -206,6 +233,7 @@ impl Scanner<'_> {
         let is_like_its_kind = match header.kind {
             Kind::Events => header.len > 0 && count.saturating_mul(ENTRY_BYTES_MIN) <= header.len,
             Kind::Carry => false,
+            Kind::Lost => header.len > 0,
             Kind::Closed | Kind::Sealed => header.len == 0 && count == 0,
         };
         let fits = header.ordinal >= expected
@@ -282,7 +310,8 @@ impl Scanner<'_> {
     }
 }
 
-fn put_events(index: &mut MemoryIndex, body: &Body<'_>, at: u32, len: u32) -> bool {
+/// Takes in the events of a frame, and where it lies; lost ones lie nowhere.
+fn put_events(index: &mut MemoryIndex, body: &Body<'_>, place: Option<(u32, u32)>) -> bool {
     if body.names.iter().any(|name| index.learn(*name).is_none()) {
         return false;
     }
@@ -299,8 +328,12 @@ fn put_events(index: &mut MemoryIndex, body: &Body<'_>, at: u32, len: u32) -> bo
     if events.iter().any(|(_, event)| !index.knows(*event)) {
         return false;
     }
-    if !events.is_empty() {
+    if let Some((at, len)) = place.filter(|_| !events.is_empty()) {
         index.push_frame(at, len);
     }
-    events.into_iter().all(|(ordinal, event)| index.push(ordinal, event).is_some())
+    let mut push = |(ordinal, event)| match place {
+        Some(_) => index.push(ordinal, event),
+        None => index.push_lost(ordinal, event),
+    };
+    events.into_iter().all(|event| push(event).is_some())
 }

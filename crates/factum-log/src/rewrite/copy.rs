@@ -2,17 +2,19 @@
 
 use super::{
     fate::{Fate, Fates, Old},
-    output::{Draft, New, Output},
+    output::{Draft, New, Output, Remains},
     pace::{Halt, Pace},
     walk::{Frame, Names, Walk},
 };
 use crate::{
-    error::Damage,
+    error::{Damage, Fault},
     format::{
         body::{Body, read_body},
         entry::Entry,
         frame::Kind,
+        lost::{LostBody, key_of, read_lost},
     },
+    index::Lost,
     options::Options,
     segment::Segment,
 };
@@ -41,10 +43,15 @@ pub(super) fn measure(
     let mut names = Names::default();
     while let Some(frame) = walk.next()? {
         pace.spend(frame.header.frame_bytes() as u64)?;
-        if frame.header.kind != Kind::Events {
-            continue;
-        }
         let contradiction = || segment.fault(frame.offset, Damage::Contradiction);
+        match frame.header.kind {
+            Kind::Events => {}
+            Kind::Lost => {
+                lost(&mut names, &frame).ok_or_else(contradiction)?;
+                continue;
+            }
+            Kind::Carry | Kind::Closed | Kind::Sealed => continue,
+        }
         let body = events(&mut names, &frame).ok_or_else(contradiction)?;
         for entry in &body.entries {
             let old = old(segment, &names, entry).ok_or_else(contradiction)?;
@@ -97,6 +104,7 @@ fn copy_into(
             // It said that what is before it was durable: all of the new file is.
             Kind::Closed => {}
             Kind::Sealed => return Ok(output.finish(frame.header)?),
+            Kind::Lost => copy_lost(output, (segment, &mut names), &frame, fates)?,
             Kind::Events => {
                 if frame.header.first {
                     output.begin_append();
@@ -126,6 +134,44 @@ fn copy_into(
         }
     }
     Err(segment.fault(segment.end(), Damage::Unsealed).into())
+}
+
+/// What is lost stays lost; what is known of it goes where its event would have gone, so that what
+/// stays of a stream follows each other.
+fn copy_lost(
+    output: &mut Output,
+    (segment, names): (&Segment, &mut Names),
+    frame: &Frame<'_>,
+    fates: &mut dyn Fates,
+) -> Result<(), Fault> {
+    let contradiction = || segment.fault(frame.offset, Damage::Contradiction);
+    let said = lost(names, frame).ok_or_else(contradiction)?;
+    let mut remains = Vec::new();
+    for entry in &said.body.entries {
+        let old = old(segment, names, entry).ok_or_else(contradiction)?;
+        if fates.of(&old)? == Fate::Drop {
+            continue;
+        }
+        let tags = entry.tags.iter().map(|tag| names.tag(*tag).cloned());
+        remains.push(Remains {
+            ordinal: entry.ordinal,
+            stream: old.stream.clone(),
+            revision: entry.revision,
+            event_type: old.event_type.clone(),
+            tags: tags.collect::<Option<_>>().ok_or_else(contradiction)?,
+            key: key_of(entry.id),
+        });
+    }
+    let ordinals = frame.header.ordinal..frame.header.ordinal + said.count;
+    let lost = Lost { ordinals, is_known: said.is_known };
+    output.lost(&lost, frame.header.recorded_at_ns, &remains)
+}
+
+/// What a frame says is lost, its names taken in; `None` if it makes no sense.
+fn lost<'a>(names: &mut Names, frame: &Frame<'a>) -> Option<LostBody<'a>> {
+    let said = read_lost(&frame.header, frame.body)?;
+    said.body.names.iter().try_for_each(|name| names.learn(*name))?;
+    Some(said)
 }
 
 /// The events of a frame, its names taken in; `None` if it makes no sense.

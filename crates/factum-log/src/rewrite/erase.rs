@@ -153,9 +153,9 @@ impl Maintenance {
         let snapshot = Snapshot { segments: &segments, until, pending: None };
         let (stream, revision) = (request.stream.clone(), request.revision);
         snapshot.check_known(&stream).map_err(ReadError::from)?;
-        let found = snapshot.at_revision(&stream, revision)?;
-        let at = found.ok_or(EraseError::NotFound { stream, revision })?;
         let mut frames = FrameReader::default();
+        let found = snapshot.at_revision(&mut frames, &stream, revision)?;
+        let at = found.ok_or(EraseError::NotFound { stream, revision })?;
         let event = snapshot.event(&mut frames, at.segment, at.ordinal)?;
         let event_type = at.segment.index.event_type(event.entry.event_type)?;
         let event_type = event_type.ok_or_else(|| at.segment.fault(0, Damage::Contradiction))?;

@@ -5,11 +5,11 @@ use factum_core::{EventType, StreamName};
 
 /// An event as it stands in the old segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Old<'a> {
-    pub(super) stream: &'a StreamName,
-    pub(super) event_type: &'a EventType,
-    pub(super) position: u64,
-    pub(super) entry: &'a Entry,
+pub(crate) struct Old<'a> {
+    pub(crate) stream: &'a StreamName,
+    pub(crate) event_type: &'a EventType,
+    pub(crate) position: u64,
+    pub(crate) entry: &'a Entry,
 }
 
 impl Old<'_> {
@@ -35,7 +35,7 @@ pub(super) enum Fate {
 
 /// What stands in the place of an event.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Substitute {
+pub(crate) struct Substitute {
     pub(super) event_type: EventType,
     /// JSON.
     pub(super) data: Vec<u8>,

@@ -29,8 +29,9 @@ pub(super) fn install(
     let synced = disk.sync_dir(&shared.dir).map_err(Fault::io("sync", &shared.dir));
     synced.inspect_err(|fault| shared.poison(fault))?;
     let Output { header, file, index, .. } = output;
-    let (index, missing) = (Index::memory(index), Vec::new());
-    let segment = Segment::new(Parts { header, path, file, index, missing, end });
+    let (lost, missing) = (index.lost().clone(), Vec::new());
+    let index = Index::memory(index);
+    let segment = Segment::new(Parts { header, path, file, index, missing, lost, end });
     let segment = Arc::new(segment);
     shared.replace_segment(before, segment.clone());
     // Without its file the index stays in memory, and is made anew at the next opening.

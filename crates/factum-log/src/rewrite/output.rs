@@ -3,9 +3,13 @@
 //!
 //! It has no name that opening would look at until it is whole and durable: [`Output::finish`].
 
+mod lost;
+
+pub(crate) use lost::Remains;
+
 use super::fate::{Old, Substitute};
 use crate::{
-    disk::{File, Mode},
+    disk::{Disk, File, Mode},
     error::{Damage, Fault},
     format::{
         body::{Tracked, put_tracked},
@@ -21,7 +25,7 @@ use crate::{
     segment::Segment,
 };
 use factum_core::{ContentType, EventType, StreamName, Tag};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// Bytes that are written at once.
@@ -39,8 +43,8 @@ struct Placed {
 }
 
 /// What is kept of a frame.
-#[derive(Debug)]
-pub(super) struct Draft {
+#[derive(Default, Debug)]
+pub(crate) struct Draft {
     /// The old frame's ordinal, until an event says its own.
     ordinal: u32,
     recorded_at_ns: i64,
@@ -52,33 +56,34 @@ pub(super) struct Draft {
 }
 
 /// An event as it is to be written.
-pub(super) struct New<'a> {
-    pub(super) old: Old<'a>,
-    pub(super) tags: Vec<&'a Tag>,
+pub(crate) struct New<'a> {
+    pub(crate) old: Old<'a>,
+    pub(crate) tags: Vec<&'a Tag>,
     /// The body of its old frame.
-    pub(super) body: &'a [u8],
-    pub(super) instead: Option<&'a Substitute>,
+    pub(crate) body: &'a [u8],
+    pub(crate) instead: Option<&'a Substitute>,
 }
 
 impl Draft {
-    pub(super) fn new(header: &FrameHeader, tracked: Option<Tracked<'_>>) -> Self {
+    pub(crate) fn new(header: &FrameHeader, tracked: Option<Tracked<'_>>) -> Self {
         let mut bytes = Vec::new();
         if let Some(tracked) = tracked {
             put_tracked(&mut bytes, tracked);
         }
-        Self {
-            ordinal: header.ordinal,
-            recorded_at_ns: header.recorded_at_ns,
-            names: Vec::new(),
-            names_count: 0,
-            tracked: bytes,
-            entries: Vec::new(),
-            placed: Vec::new(),
-        }
+        let (ordinal, recorded_at_ns) = (header.ordinal, header.recorded_at_ns);
+        Self { ordinal, recorded_at_ns, tracked: bytes, ..Self::default() }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.placed.is_empty() && self.tracked.is_empty()
+    }
+
+    /// The body of a frame of events, or the end of one that says what is lost.
+    fn put_into(&self, body: &mut Vec<u8>) {
+        put(body, self.names_count);
+        body.extend_from_slice(&self.names);
+        body.extend_from_slice(&self.tracked);
+        body.extend_from_slice(&self.entries);
     }
 
     fn name(&mut self, new: NewName<'_>) {
@@ -140,12 +145,12 @@ fn content<'a>(new: &New<'a>, gap: u32) -> Content<'a> {
 
 /// A new file in the making.
 #[derive(Debug)]
-pub(super) struct Output {
-    pub(super) header: SegmentHeader,
-    pub(super) file: Box<dyn File>,
+pub(crate) struct Output {
+    pub(crate) header: SegmentHeader,
+    pub(crate) file: Box<dyn File>,
     /// Its name while it is not whole.
-    pub(super) unfinished: PathBuf,
-    pub(super) index: MemoryIndex,
+    pub(crate) unfinished: PathBuf,
+    pub(crate) index: MemoryIndex,
     /// Bytes not written yet, and where they go.
     buffer: Vec<u8>,
     written: u64,
@@ -162,8 +167,17 @@ impl Output {
         let seed = options.world.rng.next_u64();
         let features = segment.header.features | REWRITTEN;
         let header = SegmentHeader { seed, features, ..segment.header };
-        let unfinished = segment.path.with_extension("log.tmp");
-        let file = options.world.disk.open(&unfinished, Mode::Create);
+        Self::begin(&*options.world.disk, &segment.path, header)
+    }
+
+    /// Begins a file with this head, for the place of the segment at a path.
+    pub(crate) fn begin(
+        disk: &dyn Disk,
+        path: &Path,
+        header: SegmentHeader,
+    ) -> Result<Self, Fault> {
+        let unfinished = path.with_extension("log.tmp");
+        let file = disk.open(&unfinished, Mode::Create);
         let file = file.map_err(Fault::io("create", &unfinished))?;
         let index = MemoryIndex::default();
         let (buffer, written) = (header.encode(), 0);
@@ -175,7 +189,7 @@ impl Output {
     }
 
     /// Adds an event to a frame.
-    pub(super) fn event(&mut self, draft: &mut Draft, new: &New<'_>) {
+    pub(crate) fn event(&mut self, draft: &mut Draft, new: &New<'_>) {
         let ordinal = new.old.entry.ordinal;
         let stream = draft.stream(&mut self.index, new.old.stream);
         let name = new.instead.map_or(new.old.event_type, |instead| &instead.event_type);
@@ -196,12 +210,12 @@ impl Output {
     }
 
     /// Says that the next frame begins an append.
-    pub(super) fn begin_append(&mut self) {
+    pub(crate) fn begin_append(&mut self) {
         self.begins = true;
     }
 
     /// Adds a frame to the append.
-    pub(super) fn push(&mut self, draft: Draft) -> Result<(), Fault> {
+    pub(crate) fn push(&mut self, draft: Draft) -> Result<(), Fault> {
         let first = std::mem::take(&mut self.begins);
         match self.held.replace((draft, first)) {
             Some((before, first)) => self.frame(before, (first, false)),
@@ -210,7 +224,7 @@ impl Output {
     }
 
     /// Says that the append is whole.
-    pub(super) fn end_append(&mut self) -> Result<(), Fault> {
+    pub(crate) fn end_append(&mut self) -> Result<(), Fault> {
         match self.held.take() {
             Some((last, first)) => self.frame(last, (first, true)),
             None => Ok(()),
@@ -219,10 +233,7 @@ impl Output {
 
     fn frame(&mut self, draft: Draft, (first, last): (bool, bool)) -> Result<(), Fault> {
         let mut body = Vec::with_capacity(draft.names.len() + draft.entries.len() + 8);
-        put(&mut body, draft.names_count);
-        body.extend_from_slice(&draft.names);
-        body.extend_from_slice(&draft.tracked);
-        body.extend_from_slice(&draft.entries);
+        draft.put_into(&mut body);
         let header = FrameHeader {
             len: 0,
             ordinal: draft.ordinal,
@@ -247,7 +258,7 @@ impl Output {
     }
 
     /// Writes a frame whose head lacks its length and place; its offset and length.
-    pub(super) fn put(&mut self, header: FrameHeader, body: &[u8]) -> Result<(u32, u32), Fault> {
+    pub(crate) fn put(&mut self, header: FrameHeader, body: &[u8]) -> Result<(u32, u32), Fault> {
         let offset = self.at();
         let misfit = |_| Fault::Damaged {
             file: self.unfinished.clone(),
@@ -284,7 +295,7 @@ impl Output {
     }
 
     /// Seals the file and makes it durable; how long it is. `sealed` is the old seal.
-    pub(super) fn finish(&mut self, sealed: FrameHeader) -> Result<u64, Fault> {
+    pub(crate) fn finish(&mut self, sealed: FrameHeader) -> Result<u64, Fault> {
         assert!(self.held.is_none(), "a seal stands between appends");
         assert!(self.at() >= HEADER_BYTES as u64, "the head comes first");
         self.index.skip_to(sealed.ordinal);

@@ -150,7 +150,7 @@ impl Run<'_> {
 
     /// A segment that is damaged is left as it is, and named; where the disk refuses it ends.
     fn fault(&mut self, fault: Fault) -> Result<(), Fault> {
-        let Fault::Damaged { .. } = fault else { return Err(fault) };
+        let (Fault::Damaged { .. } | Fault::Lost { .. }) = fault else { return Err(fault) };
         if self.maintenance.shared.read_only().is_some() {
             return Err(fault);
         }

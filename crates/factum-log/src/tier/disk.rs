@@ -186,6 +186,10 @@ impl Disk for TierDisk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.disk.link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut open = self.0.open();
         if !is_segment(path) {

@@ -8,6 +8,8 @@ use std::{fmt, ops::RangeInclusive, path::PathBuf};
 pub enum Severity {
     /// Bytes of the log are not what was written. What cannot be read says [`Finding::lost`].
     Damage,
+    /// What is not there any more since a damaged segment was put aside: known, and accepted.
+    Lost,
     /// Bytes of a file that is made from the log: deleting it loses nothing.
     Derived,
     /// What a crash leaves, and the next opening clears away.
@@ -28,6 +30,7 @@ impl Severity {
     pub fn name(self) -> &'static str {
         match self {
             Self::Damage => "damage",
+            Self::Lost => "lost",
             Self::Derived => "derived",
             Self::Leftover => "leftover",
             Self::Foreign => "foreign",
@@ -42,6 +45,12 @@ pub enum Defect {
     /// What opening or reading would stumble over too.
     #[error(transparent)]
     Damage(#[from] Damage),
+    /// Events are lost since a damaged segment was put aside; what it could tell of them is known.
+    #[error("events are lost since the damaged segment was put aside; their streams are known")]
+    Lost,
+    /// The same, and nothing is known of them.
+    #[error("events are lost since the damaged segment was put aside; nothing is known of them")]
+    LostUnknown,
     /// Bytes that nothing uses are not zero any more: the disk changes what it holds.
     #[error("bytes that are not in use are not zero, as they were written")]
     NotZero,

@@ -12,6 +12,7 @@ use crate::{
     error::{Damage, Fault, OpenError},
     index::directory,
     options::World,
+    quarantine::QUARANTINE,
     recovery::{CLOSED, Closed, HOLDER, LOCK, UNFINISHED, holder},
     segment::{base_of, index_path, indexed_base_of, segment_path},
     tier::{LOCATION, check_reached, moved_base_of},
@@ -203,7 +204,7 @@ impl Folder<'_> {
     }
 
     fn role(&self, name: &str) -> Role {
-        let is_known = [LOCK, HOLDER, CLOSED, BACKUP, LOCATION].contains(&name);
+        let is_known = [LOCK, HOLDER, CLOSED, BACKUP, LOCATION, QUARANTINE].contains(&name);
         if is_known || base_of(name).or_else(|| moved_base_of(name)).is_some() {
             return Role::Known;
         }

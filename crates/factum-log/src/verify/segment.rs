@@ -62,6 +62,14 @@ impl Run<'_> {
         for missing in &scan.missing {
             self.missing(subject, missing);
         }
+        for lost in scan.index.lost().iter() {
+            let at = |ordinal: u32| subject.base + u64::from(ordinal);
+            let positions = at(lost.ordinals.start)..=at(lost.ordinals.end) - 1;
+            let defect = if lost.is_known { Defect::Lost } else { Defect::LostUnknown };
+            let (severity, file) = (Severity::Lost, subject.path.to_owned());
+            let lost = Some(positions);
+            self.report.add(Finding { severity, file, offset: 0, defect, lost });
+        }
         self.end(subject, scan);
         let next = subject.base + u64::from(scan.index.next());
         self.report.head = Position(next - 1);

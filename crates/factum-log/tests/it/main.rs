@@ -11,6 +11,7 @@ mod erase;
 mod groups;
 mod here;
 mod opening;
+mod quarantine;
 mod reopening;
 mod scavenge;
 mod scrub;

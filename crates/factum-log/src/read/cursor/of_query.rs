@@ -97,12 +97,13 @@ impl Cursor {
             return Err(segment.fault(missing.offset, missing.what));
         }
         let backward = self.plan.backward;
-        let ranges = segment.missing.iter().map(|missing| &missing.ordinals);
-        let until = if backward {
-            ranges.filter(|range| range.end <= from).map(|range| range.end).max().unwrap_or(0)
-        } else {
-            let starts = ranges.filter(|range| range.start > from).map(|range| range.start - 1);
-            starts.min().unwrap_or(last).min(last)
+        let until = match segment.lost_at(from) {
+            None if backward => behind_holes(segment, from),
+            None => before_holes(segment, from).min(last),
+            Some(lost) if !lost.is_known => return Err(segment.lost_fault(lost)),
+            // The index says whether any of them is wanted: those are met, and answer a fault.
+            Some(lost) if backward => lost.ordinals.start,
+            Some(lost) => (lost.ordinals.end - 1).min(last),
         };
         let max = usize::try_from(self.plan.left).unwrap_or(usize::MAX).min(ORDINALS_AT_ONCE);
         Ok(Window { from, until, backward, max })
@@ -122,4 +123,18 @@ impl Cursor {
         let lists = self.lists.as_ref().map(|(_, lists)| lists);
         Ok(lists.map_or_else(Vec::new, |lists| lists.select(window)))
     }
+}
+
+/// The last ordinal before whatever is missing or lost behind an ordinal.
+fn before_holes(segment: &Segment, from: u32) -> u32 {
+    let missing = segment.missing.iter().map(|missing| missing.ordinals.start);
+    let starts = missing.chain(segment.lost.iter().map(|lost| lost.ordinals.start));
+    starts.filter(|start| *start > from).min().map_or(u32::MAX, |start| start - 1)
+}
+
+/// The first ordinal behind whatever is missing or lost before an ordinal.
+fn behind_holes(segment: &Segment, from: u32) -> u32 {
+    let missing = segment.missing.iter().map(|missing| missing.ordinals.end);
+    let ends = missing.chain(segment.lost.iter().map(|lost| lost.ordinals.end));
+    ends.filter(|end| *end <= from).max().unwrap_or(0)
 }

@@ -3,7 +3,7 @@
 use super::{Cursor, Filling, ORDINALS_AT_ONCE, Pushed};
 use crate::{
     error::{Damage, Fault},
-    index::StreamPart,
+    index::{Lost, StreamPart},
     read::snapshot::Snapshot,
     segment::Segment,
 };
@@ -18,10 +18,25 @@ struct Visible {
     first_position: u64,
 }
 
+/// An event of a stream, as its index has it.
+struct Met<'a> {
+    stream: &'a StreamName,
+    segment: &'a Segment,
+    ordinal: u32,
+}
+
+impl Met<'_> {
+    fn is_lost(&self) -> bool {
+        self.segment.lost_at(self.ordinal).is_some()
+    }
+}
+
 /// Where some of a stream's events are.
 struct Found {
     segment: Arc<Segment>,
     ordinals: Vec<u32>,
+    /// The revision of the first of them, by counting.
+    revision: u64,
 }
 
 impl Cursor {
@@ -37,20 +52,25 @@ impl Cursor {
             let Some(found) = self.find(stream, at, filling.snapshot)? else {
                 return filling.snapshot.damage().map_or(Ok(true), Err);
             };
-            for ordinal in found.ordinals {
+            for (nth, ordinal) in (0u64..).zip(found.ordinals) {
                 let is_old = found.segment.position(ordinal) < visible.first_position;
                 if is_old && self.plan.backward {
                     self.plan.at = None;
                     return Ok(true);
                 }
-                let revision = self.revision_of(filling, &found.segment, ordinal)?;
+                let met = Met { stream, segment: &found.segment, ordinal };
                 let expected = self.revision(&visible);
-                if let Some(fault) =
-                    self.hole(filling.snapshot, &found.segment, (expected, revision))
-                {
-                    // Nothing from behind the hole is delivered.
-                    return Err(fault);
-                }
+                // What is lost and hidden is passed over, as if it were there.
+                let counted = match self.plan.backward {
+                    true => found.revision.saturating_sub(nth),
+                    false => found.revision + nth,
+                };
+                let revision = match met.is_lost() && (is_old || counted < visible.first) {
+                    true => counted,
+                    false => self.revision_of(filling, &met, expected)?,
+                };
+                // Nothing from behind a hole is delivered.
+                self.check_hole(filling.snapshot, (&met, &visible), (expected, revision))?;
                 if revision < visible.first {
                     // Backwards as of the past: all that was there by then is hidden.
                     self.plan.at = None;
@@ -72,11 +92,13 @@ impl Cursor {
     fn revision_of(
         &mut self,
         filling: &mut Filling<'_>,
-        segment: &Segment,
-        ordinal: u32,
+        &Met { stream, segment, ordinal }: &Met<'_>,
+        expected: Option<u64>,
     ) -> Result<u64, Fault> {
         filling.looked_at += 1;
-        Ok(filling.snapshot.event(&mut self.frames, segment, ordinal)?.entry.revision)
+        let event = filling.snapshot.event(&mut self.frames, segment, ordinal);
+        let event = event.map_err(|fault| fault.of_stream(stream, expected.unwrap_or(0)))?;
+        Ok(event.entry.revision)
     }
 
     /// The revision to look at next; `None` past the end.
@@ -117,22 +139,66 @@ impl Cursor {
         Ok(Some(Visible { first, last, first_position }))
     }
 
-    /// A revision that should be there and is not: the damage that opening found. Without any, a
-    /// read as of the past passes over what came later; going back is a log that contradicts
-    /// itself, which must not be read round and round.
-    fn hole(
-        &self,
+    /// Fails where a revision should be there and is not: because of the damage that opening found,
+    /// or of a loss of which nothing is known. Without any, a read as of the past passes over what
+    /// came later; going back is a log that contradicts itself, which must not be read round and
+    /// round.
+    fn check_hole(
+        &mut self,
         snapshot: Snapshot<'_>,
-        segment: &Segment,
+        (met, visible): (&Met<'_>, &Visible),
         (expected, found): (Option<u64>, u64),
-    ) -> Option<Fault> {
+    ) -> Result<(), Fault> {
         if expected == Some(found) {
-            return None;
+            return Ok(());
+        }
+        if let Some(fault) = snapshot.damage() {
+            return Err(fault);
         }
         let backward = self.plan.backward;
-        let is_back = expected.is_some_and(|at| if backward { found > at } else { found < at });
-        let contradiction = || is_back.then(|| segment.fault(0, Damage::Contradiction));
-        snapshot.damage().or_else(contradiction)
+        if expected.is_some_and(|at| if backward { found > at } else { found < at }) {
+            return Err(met.segment.fault(0, Damage::Contradiction));
+        }
+        match self.loss(snapshot, (met, visible), found)? {
+            Some(fault) => Err(fault.of_stream(met.stream, expected.unwrap_or(found))),
+            None => Ok(()),
+        }
+    }
+
+    /// The loss of which nothing is known, and that may have what is not there on the side of an
+    /// event that is read last.
+    fn loss(
+        &mut self,
+        snapshot: Snapshot<'_>,
+        (met, visible): (&Met<'_>, &Visible),
+        found: u64,
+    ) -> Result<Option<Fault>, Fault> {
+        if snapshot.segments.iter().all(|segment| !segment.has_unknown()) {
+            return Ok(None);
+        }
+        let (backward, position) = (self.plan.backward, met.segment.position(met.ordinal));
+        if backward {
+            // As of the past, what comes next came later.
+            let head = self.plan.head.unwrap_or(snapshot.until);
+            let whole = Snapshot { until: head, ..snapshot };
+            let next = Revision(found.saturating_add(1));
+            if whole.at_revision(&mut self.frames, met.stream, next)?.is_some() {
+                return Ok(None);
+            }
+        }
+        let is_meant = |segment: &Segment, lost: &Lost| match backward {
+            true => segment.position(lost.ordinals.start) > position,
+            false => {
+                segment.position(lost.ordinals.start) < position
+                    && segment.position(lost.ordinals.end) > visible.first_position
+            }
+        };
+        let of = |segment: &Arc<Segment>| {
+            let mut unknown = segment.lost.iter().filter(|lost| !lost.is_known);
+            let lost = unknown.find(|lost| is_meant(segment, lost))?;
+            Some(segment.lost_fault(lost))
+        };
+        Ok(snapshot.segments.iter().find_map(of))
     }
 
     /// Some of the stream's events from a revision on.
@@ -156,19 +222,23 @@ impl Cursor {
                 continue;
             }
             let Some(span) = segment.index.span(stream, until)? else { continue };
-            let past = span.first_revision + u64::from(span.count);
-            let from = match self.plan.backward {
-                true if revision < span.first_revision => continue,
-                true => (revision - span.first_revision).min(u64::from(span.count) - 1),
-                false if revision >= past => continue,
-                false => revision.saturating_sub(span.first_revision),
+            let wanted = match self.plan.backward {
+                true => revision.saturating_add(1),
+                false => revision,
             };
-            let from = u32::try_from(from).expect("below a u32");
+            let frames = &mut self.frames;
+            let before = snapshot.place(frames, (segment, stream), (span, wanted))?;
+            let from = match self.plan.backward {
+                true => before.checked_sub(1),
+                false => Some(before).filter(|before| *before < span.count),
+            };
+            let Some(from) = from else { continue };
             let part = StreamPart { from, backward: self.plan.backward, max: ORDINALS_AT_ONCE };
             let mut ordinals = self.part(segment, stream, part)?;
             ordinals.retain(|ordinal| *ordinal <= until);
             self.segment_hint = index;
-            return Ok(Some(Found { segment: segment.clone(), ordinals }));
+            let revision = span.first_revision + u64::from(from);
+            return Ok(Some(Found { segment: segment.clone(), ordinals, revision }));
         }
         Ok(None)
     }
