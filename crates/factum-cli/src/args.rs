@@ -6,7 +6,7 @@
 mod parse;
 mod select;
 
-pub(crate) use parse::{AsOfArg, Expect, From, Payload};
+pub(crate) use parse::{AsOfArg, Expect, From, Payload, SegmentArg};
 pub(crate) use select::Selection;
 
 use crate::input::Format;
@@ -31,6 +31,7 @@ Exit codes:
   5  nobody answers at the URL, or the store is overloaded
   6  the input is bad: a file, a row, a JSON text
   7  the store cannot be used so: in use, damaged, read-only, of a newer format
+  8  verified: whole, but for what is known to be lost
 
 Begin with `factum dev`, and in another terminal `factum append order-1 --type order.placed`.";
 
@@ -86,6 +87,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Read every byte of a store, and say what is damaged, where, and what is lost by it
     Verify(Verify),
+    /// Put a damaged segment of a folder aside, say what is lost with it, and go on without
+    Quarantine(Quarantine),
     /// Erase one event for good: its place says so, and an audit who asked and why
     Erase(Erase),
     /// Take what is deleted, truncated or expired out of the files, while the store serves
@@ -320,6 +323,29 @@ pub(crate) enum ExportFormat {
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
     /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Putting aside.
+#[derive(Args, Debug)]
+pub(crate) struct Quarantine {
+    /// Segments, as `verify` names their files, or by their first position [default: all damaged]
+    #[arg(value_name = "SEGMENT")]
+    pub(crate) segments: Vec<SegmentArg>,
+    /// Do it: what is lost is lost. Without this, only say what would be
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+    /// Keep nothing of a damaged segment, not even its whole appends
+    #[arg(long)]
+    pub(crate) no_salvage: bool,
+    /// Bring this segment back: what was put aside and has been mended, or what --from says
+    #[arg(long, value_name = "SEGMENT", conflicts_with_all = ["segments", "accept_loss"])]
+    pub(crate) undo: Option<SegmentArg>,
+    /// Where it comes from: the segment's file, or the folder of a backup
+    #[arg(long, value_name = "FILE|BACKUP", requires = "undo")]
+    pub(crate) from: Option<PathBuf>,
+    /// One JSON object, with every lost event of which something is known
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -6,6 +6,7 @@ mod erase;
 mod export;
 mod follow;
 mod host;
+mod quarantine;
 mod read;
 mod remote;
 mod scavenge;
@@ -64,6 +65,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         }
         Command::Tail(args) => follow::tail(&open(url, Access::Existing).await?, &args, out).await,
         Command::Verify(args) => verify::verify(url, &args, out).await,
+        Command::Quarantine(args) => quarantine::quarantine(url, args, out).await,
         Command::Erase(args) => erase::erase(url, &args, out).await,
         Command::Scavenge(args) => scavenge::scavenge(url, args, out).await,
         Command::Backup(args) => backup::backup(url, args, out).await,

@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     /// The store is there and cannot be used so: held by another process, damaged, read-only, of
     /// another version, or it lacks what was asked for.
     Store = 7,
+    /// A store was verified: it is whole, but for events that are known to be lost.
+    Lost = 8,
 }
 
 /// Why a command did not do what it was asked for.
@@ -129,8 +131,13 @@ const INDEX: &str = "delete the index file that is named: opening the store make
 const FULL: &str = "free some space, and open the store again: whoever serves it must be restarted";
 const FAILED: &str = "check the disk, and open the store again: whoever serves it must be \
                       restarted; reads go on, with `factum read --all` or `factum export`";
-const DAMAGED: &str = "restore the folder from a backup; until then what is whole can be read, \
-                       with `factum read --all` or `factum export`, up to what is damaged";
+const DAMAGED: &str = "restore the folder from a backup, or see with `factum quarantine` what \
+                       is lost; until then what is whole can be read, with `factum read --all` or \
+                       `factum export`, up to what is damaged";
+const LOST: &str = "go on after the last of these positions (`--from`), or bring them back with \
+                    `factum quarantine --undo`";
+const LOST_OF: &str = "read what is on the other side (`--from` a later revision, \
+                       `--backwards`), or bring them back with `factum quarantine --undo`";
 
 /// What the engine says where it cannot go on, and what to do about it: each way of saying so ends
 /// in a cure for programs, which gives way to the one for people.
@@ -140,6 +147,8 @@ fn unusable(message: &str) -> (String, Option<String>) {
         (": free some space", FULL),
         ("; nothing more is written", FAILED),
         (". Restore the folder", DAMAGED),
+        ("; go on after position", LOST),
+        ("; read what is on the other side", LOST_OF),
     ];
     let said = cures.iter().find_map(|(end, cure)| Some((message.split_once(end)?.0, *cure)));
     let (cause, cure) = said.unwrap_or((message, DAMAGED));
@@ -174,6 +183,8 @@ mod tests {
             "x; position 2 cannot be read",
             DAMAGED,
         );
+        check_unusable("x are lost; go on after position 7, or", "x are lost", LOST);
+        check_unusable("x is lost; read what is on the other side of them", "x is lost", LOST_OF);
         check_unusable("x: free some space, and open the store again", "x", FULL);
         check_unusable("x; nothing more is written until", "x", FAILED);
     }

@@ -119,6 +119,12 @@ impl Reader {
         self.shared.scrubbed.damaged()
     }
 
+    /// How many positions are lost with segments that were damaged and put aside.
+    #[must_use]
+    pub fn positions_lost(&self) -> u64 {
+        self.shared.segments().iter().map(|segment| segment.lost.count()).sum()
+    }
+
     /// Reads everything that is sealed again, now and as fast as is set; what is found is in
     /// [`Reader::damage_found`]. False if it was stopped.
     pub fn scrub(&self, stop: &Stop) -> bool {
@@ -148,8 +154,11 @@ impl Reader {
         all.gauge("head_position", shared.head().0, "Position of the last event");
         all.gauge("segments", segments.len() as u64, "Files of the log");
         all.gauge("segment_bytes", bytes, "Bytes in the files of the log, zeroes ahead apart");
-        let lost = segments.iter().map(|segment| segment.lost.count()).sum();
-        all.gauge("positions_lost", lost, "Positions of events that damage took for good");
+        all.gauge(
+            "positions_lost",
+            self.positions_lost(),
+            "Positions of events that damage took for good",
+        );
         let read_only = u64::from(shared.read_only().is_some());
         all.gauge("read_only", read_only, "1 if appends are refused until the store is reopened");
         self.tell_scrubbed(&mut all);

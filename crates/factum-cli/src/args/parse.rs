@@ -37,6 +37,25 @@ impl FromStr for Expect {
     }
 }
 
+/// A segment: the position of its first event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SegmentArg(pub(crate) Position);
+
+impl FromStr for SegmentArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.rsplit('/').next().unwrap_or(text);
+        let digits = name.strip_suffix(".log").unwrap_or(name);
+        match digits.parse() {
+            Ok(base) if base > 0 => Ok(Self(Position(base))),
+            _ => Err("it is the position of its first event, or its file's name, such as \
+                      00000000000000000001.log"
+                .to_owned()),
+        }
+    }
+}
+
 /// Where to begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum From {

@@ -135,7 +135,11 @@ fn summary(report: &VerifyReport) -> String {
     let VerifyReport { events, head, segments, bytes, .. } = report;
     let mut said = format!(
         "{events} events up to position {head} in {segments} segments, {bytes} bytes: {}",
-        if report.damaged { "damaged" } else { "whole" }
+        match (report.damaged, has_lost(report)) {
+            (true, _) => "damaged",
+            (false, true) => "whole, but for what is lost",
+            (false, false) => "whole",
+        }
     );
     if report.streams_not_followed > 0 {
         let count = report.streams_not_followed;
@@ -173,7 +177,7 @@ fn json(report: &VerifyReport) -> Value {
 
 fn verdict(report: &VerifyReport) -> Outcome {
     if !report.damaged {
-        return Ok(());
+        return if has_lost(report) { Err(lost()) } else { Ok(()) };
     }
     let of = |severity| report.findings.iter().filter(|one| one.severity == severity).count();
     let (damage, derived) = (of("damage"), of("derived"));
@@ -182,8 +186,20 @@ fn verdict(report: &VerifyReport) -> Outcome {
         "delete the files that are named while the store is closed: opening makes them anew, and \
          nothing is lost"
     } else {
-        "restore the folder from a backup; until then what is whole can be read, with `factum read \
-         --all` or `factum export`"
+        "restore the folder from a backup, or see with `factum quarantine` what is lost; until \
+         then what is whole can be read, with `factum read --all` or `factum export`"
     };
     Err(Failure::new(Exit::Store, cause).help(cure))
+}
+
+fn has_lost(report: &VerifyReport) -> bool {
+    report.findings.iter().any(|finding| finding.severity == "lost")
+}
+
+/// Nothing new: whoever accepted it knows of it.
+fn lost() -> Failure {
+    Failure::new(Exit::Lost, "all is whole but what is known to be lost").help(
+        "nothing: it was accepted. Where the damaged segment was mended, or a backup has it, \
+         `factum quarantine --undo` brings it back",
+    )
 }

@@ -11,8 +11,9 @@ fn a_damaged_store_is_read_and_not_written() {
     let at = bytes.windows(7).position(|window| window == b"{\"n\":1}").unwrap();
     bytes[at + 5] ^= 1;
     std::fs::write(&log, bytes).unwrap();
-    let help = "\nhelp: restore the folder from a backup; until then what is whole can be read, \
-                with `factum read --all` or `factum export`, up to what is damaged\n";
+    let help = "\nhelp: restore the folder from a backup, or see with `factum quarantine` what is \
+                lost; until then what is whole can be read, with `factum read --all` or `factum \
+                export`, up to what is damaged\n";
     let says = ["00000000000000000001.log", "offset", help];
     place.run(&["append", "a-1", "--type", "t"]).fails(7, &says);
     place.run(&["append", "a-1", "--type", "t"]).fails(7, &["position 2 cannot be read\n"]);

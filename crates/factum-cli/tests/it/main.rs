@@ -13,6 +13,7 @@ mod host;
 mod imports;
 mod logs;
 mod main_job;
+mod quarantine;
 mod round_trip;
 mod scavenge;
 mod selection;

@@ -49,9 +49,14 @@ async fn ready(context: &Context) -> Response<Body> {
         Ok(head) => {
             // What is whole is served: no reason to send clients elsewhere.
             let damaged = context.log.as_ref().map_or(0, |log| log.reader().damage_found().len());
+            // That was accepted, and stays so: no reason to call it degraded.
+            let lost = context.log.as_ref().map_or(0, |log| log.reader().positions_lost());
             let json = nojson::object(|f| {
                 f.member("status", if damaged == 0 { "ready" } else { "degraded" })?;
                 f.member("head", head.0)?;
+                if lost > 0 {
+                    f.member("positionsLost", lost)?;
+                }
                 if damaged > 0 { f.member("damagedFiles", damaged) } else { Ok(()) }
             });
             body(StatusCode::OK, JSON, json.to_string())
