@@ -226,6 +226,14 @@ impl File for SimFile {
                 state.apply(Op::Write(self.ino, offset, bytes.into()));
                 Ok(())
             }
+            Some(FaultKind::Garble) => {
+                let mut garbled = bytes.to_vec();
+                if let Some(byte) = garbled.get_mut(bytes.len() / 2) {
+                    *byte ^= 1;
+                }
+                state.apply(Op::Write(self.ino, offset, garbled.into()));
+                Ok(())
+            }
             Some(kind) => {
                 let kept = kind.short(bytes.len());
                 if kept > 0 {

@@ -57,13 +57,14 @@ fn catcher(bug: Bug) -> &'static str {
         | Bug::AsOfOneMore
         | Bug::PassWithoutRoom => "history",
         Bug::WakeBeforePublish => "threads",
-        Bug::SkipUnused | Bug::SkipIndexScrub => "verify",
+        Bug::UnsyncedPacking | Bug::RemoveBeforePacked | Bug::TrustPacking => "packed",
+        Bug::SkipUnused | Bug::SkipIndexScrub | Bug::TrustBlocks => "verify",
         Bug::UnsyncedCopy | Bug::ManifestFirst => "backup",
         Bug::RemoveUnmarked | Bug::UnsyncedFetch => "tier",
         Bug::UnsyncedRewrite | Bug::ScavengeLastEvent | Bug::ForgetGrace | Bug::StaleNames => {
             "rewrite-crash"
         }
-        Bug::EraseOnPaper => "erase-crash",
+        Bug::EraseOnPaper | Bug::KeepOutdated => "erase-crash",
         Bug::WriteLater => "kill-at-random",
         Bug::IgnoreWriteError => "call-errors",
         Bug::PoisonWhenFull => "full-disk",

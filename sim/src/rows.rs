@@ -8,6 +8,7 @@ mod faults;
 mod flips;
 mod history;
 mod multiple;
+mod packed;
 mod power;
 mod quarantine;
 mod recovery;
@@ -125,6 +126,7 @@ pub const ROWS: &[Row] = &[
     row("erase-crash", "images", erase::case).size(5_000, 500_000).share(6),
     row("quarantine", "images", quarantine::case).size(5_000, 500_000).share(8),
     row("tier", "images", tier::case).size(5_000, 500_000).share(6),
+    row("packed", "images", packed::case).size(5_000, 500_000).share(8),
     row("verify", "bytes", verify::case).size(20_000, 1_000_000).share(8),
     row("sequences", "images", sequences::case)
         .size(100_000, 0)

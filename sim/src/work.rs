@@ -23,7 +23,10 @@ use factum_core::{
     Position, Query, Receipt, Revision, StreamMetadata, StreamName, StreamState, Tag, Timestamp,
     Uuid,
 };
-use factum_log::{Job, OpenError, Options, Reader, World, Writer};
+use factum_log::{
+    Job, OpenError, Options, Reader, World, Writer,
+    packed::{LEVEL_DEFAULT, PackError, Packed, PackedDisk, PackedOptions},
+};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -43,30 +46,43 @@ pub struct Stage {
     /// The clock.
     pub clock: Arc<SimClock>,
     rng: Arc<SimRng>,
+    packed: PackedDisk,
 }
 
 impl Stage {
     /// A world on this disk.
     #[must_use]
     pub fn new(disk: SimDisk, seed: u64) -> Self {
-        Self { disk, clock: Arc::default(), rng: Arc::new(SimRng::new(seed)) }
+        let (clock, rng, packed) = (Arc::default(), Arc::new(SimRng::new(seed)), packed(&disk));
+        Self { disk, clock, rng, packed }
     }
 
     /// Its doors.
     #[must_use]
     pub fn world(&self) -> World {
         World {
-            disk: Arc::new(self.disk.clone()),
+            disk: Arc::new(self.packed.clone()),
             clock: self.clock.clone(),
             rng: self.rng.clone(),
         }
     }
 
+    /// Its disk, on which segments may be compressed: what the engine has by itself.
+    #[must_use]
+    pub fn packed(&self) -> &PackedDisk {
+        &self.packed
+    }
+
+    /// Compresses all sealed segments.
+    pub fn compress(&self) -> Result<Packed, PackError> {
+        self.packed.compress(&folder(), LEVEL_DEFAULT, &mut |_| true)
+    }
+
     /// The same world after a power cut.
     #[must_use]
     pub fn after_power_cut(self, dice: &mut Dice) -> Self {
-        let image = self.disk.with_fs(|fs| fs.cut(dice));
-        Self { disk: SimDisk::new(image), ..self }
+        let disk = SimDisk::new(self.disk.with_fs(|fs| fs.cut(dice)));
+        Self { packed: packed(&disk), disk, ..self }
     }
 
     /// What the store is opened with.
@@ -88,6 +104,12 @@ impl Stage {
     pub fn open_at(&self, dir: &Path) -> Result<(Writer, Reader), OpenError> {
         factum_log::open(dir, self.options())
     }
+}
+
+fn packed(disk: &SimDisk) -> PackedDisk {
+    // So small that blocks are forgotten.
+    let options = PackedOptions { cache_bytes_max: 128 << 10 };
+    PackedDisk::new(Arc::new(disk.clone()), options)
 }
 
 /// A task as the engine takes it.

@@ -6,11 +6,17 @@
 //! remove is not durable before [`Disk::sync_dir`]; until then each may be kept, lost, torn or
 //! reordered on its own, a sector (512 bytes) at a time. After a failed sync nothing is known.
 
+mod cache;
 mod os;
+mod places;
 mod pool;
+mod rotten;
+pub(crate) mod stand_in;
 
+pub(crate) use cache::BlockCache;
 pub use os::OsDisk;
 pub(crate) use pool::PooledDisk;
+pub(crate) use rotten::Rotten;
 
 use crate::error::Fault;
 use std::{any::Any, fmt, io, path::Path};
@@ -59,6 +65,12 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn lock_to_look(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
         self.lock(path)
     }
+
+    /// The disk that compresses segments, if it is this one or one behind it.
+    #[cfg(feature = "zstd")]
+    fn packed(&self) -> Option<&crate::packed::PackedDisk> {
+        None
+    }
 }
 
 /// How to open a file.
@@ -95,6 +107,12 @@ pub trait File: Send + Sync + fmt::Debug {
     /// leaves it alone.
     fn is_remote(&self) -> bool {
         false
+    }
+
+    /// The bytes that it takes on the disk: fewer than its length where it is compressed, none
+    /// where it is somewhere else.
+    fn stored_bytes(&self) -> io::Result<u64> {
+        self.len()
     }
 }
 

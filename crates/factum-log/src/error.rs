@@ -1,5 +1,6 @@
 //! What can go wrong in the engine. Each error names the file; damage names the offset too.
 
+use crate::disk::Rotten;
 use factum_core::{AppendError, ReadError, StreamName};
 use std::{
     io,
@@ -27,6 +28,9 @@ pub enum Damage {
     /// A frame is whole and says what cannot be.
     #[error("a frame contradicts its segment")]
     Contradiction,
+    /// A block of a compressed segment. As an offset of the `.log`, it is where its events are.
+    #[error("the segment is compressed (.log.zst), and a block of it is damaged")]
+    Block,
     /// A page of an index file. Deleting the file loses nothing: opening makes it anew.
     #[error("the index is damaged: delete this file, and opening the store makes it anew")]
     Index,
@@ -96,6 +100,18 @@ pub enum OpenError {
         dir: PathBuf,
         /// Where they are, if the folder says it.
         location: Option<String>,
+    },
+    /// A segment is compressed, and the disk that the folder was opened on does not read it. Build
+    /// with the feature `zstd`, and where the disk is not the usual one, put a
+    #[cfg_attr(feature = "zstd", doc = "[`PackedDisk`](crate::packed::PackedDisk) in front of it.")]
+    #[cfg_attr(not(feature = "zstd"), doc = "`PackedDisk` in front of it.")]
+    #[error(
+        "{} is a compressed segment, which this build does not read: build it with the feature \
+         `zstd`, or bring segments back first (`factum compress --undo`)", file.display()
+    )]
+    Packed {
+        /// The compressed file.
+        file: PathBuf,
     },
     /// The disk refused something. Nothing was changed that recovery does not understand.
     #[error("cannot {action} {}: {source}", file.display())]
@@ -186,13 +202,18 @@ impl Fault {
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
-    /// For `map_err`: what was tried on which file.
+    /// For `map_err`: what was tried on which file. What is damaged below it is damage.
     pub(crate) fn io(
         action: &'static str,
         file: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
         let file = file.into();
-        move |source| Self::Io { action, file, source: Arc::new(source) }
+        move |source| match Rotten::of(&source) {
+            Some(Rotten { file, offset, .. }) => {
+                Self::Damaged { file: file.clone(), offset: *offset, what: Damage::Block }
+            }
+            None => Self::Io { action, file, source: Arc::new(source) },
+        }
     }
 }
 

@@ -21,6 +21,7 @@
 //! | [`mod@quarantine`] | damaged segments put aside, and what is lost with them |
 //! | [`rewrite`] | scavenging: sealed segments without what is gone |
 //! | [`mod@tier`] | sealed segments in object storage |
+//! | [`packed`] | sealed segments, compressed |
 //! | [`store`] | threads and futures around it |
 //!
 //! Nothing here knows an async runtime. `docs/format.md` says every byte, `docs/guarantees.md` what
@@ -38,6 +39,7 @@ pub mod format;
 pub mod fuzzing;
 mod index;
 pub mod options;
+pub mod packed;
 #[cfg(feature = "planted")]
 #[doc(hidden)]
 pub mod planted;

@@ -4,6 +4,7 @@ use crate::{
     clock::{Clock, SystemClock},
     disk::{Disk, OsDisk},
     index::PageCache,
+    packed::Compression,
     rng::{Rng, SystemRng},
 };
 use factum_core::Limits;
@@ -22,12 +23,20 @@ pub struct World {
 
 impl Default for World {
     fn default() -> Self {
-        Self {
-            disk: Arc::new(OsDisk),
-            clock: Arc::new(SystemClock),
-            rng: Arc::new(SystemRng::default()),
-        }
+        Self { disk: disk(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng::default()) }
     }
+}
+
+/// The disk of the operating system, on which segments may be compressed.
+#[cfg(feature = "zstd")]
+fn disk() -> Arc<dyn Disk> {
+    use crate::packed::{PackedDisk, PackedOptions};
+    Arc::new(PackedDisk::new(Arc::new(OsDisk), PackedOptions::default()))
+}
+
+#[cfg(not(feature = "zstd"))]
+fn disk() -> Arc<dyn Disk> {
+    Arc::new(OsDisk)
 }
 
 /// Settings.
@@ -71,6 +80,11 @@ pub struct Options {
     pub scrub_bytes_per_second: u64,
     /// Reads that may wait for a thread; one more is refused as overload.
     pub read_jobs_max: usize,
+    /// Whether sealed segments are compressed in the background.
+    pub compression: Compression,
+    /// Bytes of sealed segments that are compressed in the background each second, at most, so
+    /// that it takes a small part of one processor. 32 MiB by default.
+    pub compression_bytes_per_second: u64,
 }
 
 impl Default for Options {
@@ -91,6 +105,8 @@ impl Default for Options {
             read_threads: 2,
             scrub_bytes_per_second: 1 << 20,
             read_jobs_max: 65_536,
+            compression: Compression::None,
+            compression_bytes_per_second: 32 << 20,
         }
     }
 }

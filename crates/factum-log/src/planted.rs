@@ -3,6 +3,7 @@
 //! For tests only. Without the feature `planted` every question is answered with a constant
 //! `false`, and nothing of this is in the engine.
 #![cfg_attr(not(feature = "planted"), allow(unreachable_pub, reason = "public for its tests only"))]
+#![cfg_attr(not(feature = "zstd"), allow(dead_code, reason = "some bugs are of compressing"))]
 
 factum_core::planted_bugs! {
     /// An append is acknowledged before it is durable.
@@ -77,6 +78,16 @@ factum_core::planted_bugs! {
     RemoveUnmarked,
     /// A segment that was fetched back gets its name before it is durable.
     UnsyncedFetch,
+    /// A compressed segment, or one brought back, gets its name before it is durable.
+    UnsyncedPacking,
+    /// A segment's other file goes before the new one has its name durably.
+    RemoveBeforePacked,
+    /// A compressed segment is not read back before the plain one goes.
+    TrustPacking,
+    /// The compressed file of a segment that was written anew stays.
+    KeepOutdated,
+    /// Blocks of compressed segments are not checked.
+    TrustBlocks,
     /// A rewritten segment gets its name before it is durable.
     UnsyncedRewrite,
     /// Scavenging takes the last event of a stream.

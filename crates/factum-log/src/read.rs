@@ -144,6 +144,24 @@ impl Reader {
         all.counter("scrub_mended_total", of(&scrubbed.mended), "Index files made anew after it");
     }
 
+    /// Why the last sealed segment was not compressed in the background, if it was not: it is as it
+    /// was, and is tried again after a minute.
+    #[cfg(feature = "zstd")]
+    #[must_use]
+    pub fn compression_trouble(&self) -> Option<Arc<str>> {
+        self.shared.packing.trouble()
+    }
+
+    #[cfg(feature = "zstd")]
+    fn tell_packing(&self, all: &mut Statistics) {
+        let packing = &self.shared.packing;
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let what = "Segments compressed in the background since opening";
+        all.counter("compressed_segments_total", of(&packing.segments), what);
+        let what = "Times that a segment could not be compressed";
+        all.counter("compression_failures_total", of(&packing.failures), what);
+    }
+
     /// Numbers about the store.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -153,7 +171,13 @@ impl Reader {
         let bytes = segments.iter().map(|segment| segment.end()).sum();
         all.gauge("head_position", shared.head().0, "Position of the last event");
         all.gauge("segments", segments.len() as u64, "Files of the log");
-        all.gauge("segment_bytes", bytes, "Bytes in the files of the log, zeroes ahead apart");
+        all.gauge("segment_bytes", bytes, "Bytes of the segments, zeroes ahead apart");
+        let stored = segments.iter().map(|segment| segment.stored()).sum();
+        let what =
+            "Bytes that the segments take on this disk: compressed ones less, moved ones none";
+        all.gauge("segment_disk_bytes", stored, what);
+        #[cfg(feature = "zstd")]
+        self.tell_packing(&mut all);
         all.gauge(
             "positions_lost",
             self.positions_lost(),

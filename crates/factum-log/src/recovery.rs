@@ -25,6 +25,7 @@ use crate::{
     error::{Fault, OpenError},
     index::{build, directory},
     options::Options,
+    packed,
     planted::{Bug, is_on},
     read::Reader,
     segment::{Segment, index_path},
@@ -105,7 +106,8 @@ fn make_good(dir: &Path, options: &Options, loaded: &Loaded) -> Result<(), OpenE
         make_durable(last, loaded.tail.durable..loaded.tail.end)?;
     }
     disk.sync_dir(dir).map_err(Fault::io("sync", dir))?;
-    for name in &loaded.unfinished {
+    let leftovers = packed::leftovers(disk, dir)?;
+    for name in loaded.unfinished.iter().chain(&leftovers) {
         let path = dir.join(name);
         match disk.remove(&path) {
             // It was finished, or begun again, while the folder was loaded.

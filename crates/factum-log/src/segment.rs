@@ -66,7 +66,13 @@ pub(crate) struct Segment {
     pub(crate) lost: AllLost,
     /// Bytes before this offset are durable, and may be read.
     end: AtomicU64,
+    /// Bytes that a sealed one takes on the disk, where these are others: it is compressed, or has
+    /// been moved.
+    stored: AtomicU64,
 }
+
+/// A file that takes as many bytes as it has.
+const AS_IT_IS: u64 = u64::MAX;
 
 /// What a segment is made of.
 #[derive(Debug)]
@@ -83,7 +89,26 @@ pub(crate) struct Parts {
 impl Segment {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { header, path, file, index, missing, lost, end } = parts;
-        Self { header, path, file, index, missing, lost, end: AtomicU64::new(end) }
+        let (end, stored) = (AtomicU64::new(end), AtomicU64::new(AS_IT_IS));
+        Self { header, path, file, index, missing, lost, end, stored }
+    }
+
+    /// Notes what a sealed segment takes on the disk.
+    pub(crate) fn note_stored(&self, bytes: u64) {
+        let stored = if bytes == self.end() { AS_IT_IS } else { bytes };
+        self.stored.store(stored, Ordering::Relaxed);
+    }
+
+    /// Whether its file is as it was written: neither compressed nor moved.
+    #[cfg(feature = "zstd")]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.stored.load(Ordering::Relaxed) == AS_IT_IS
+    }
+
+    /// Bytes that it takes on the disk, zeroes ahead apart.
+    pub(crate) fn stored(&self) -> u64 {
+        let stored = self.stored.load(Ordering::Relaxed);
+        if stored == AS_IT_IS { self.end() } else { stored }
     }
 
     pub(crate) fn base(&self) -> u64 {

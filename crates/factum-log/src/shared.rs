@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) scrubbed: Scrubbed,
     /// Memory for batches.
     pub(crate) spare: Arc<Spare>,
+    #[cfg(feature = "zstd")]
+    pub(crate) packing: crate::packed::Packing,
     /// Held by the one that changes sealed segments.
     pub(crate) maintenance: Mutex<()>,
     /// Held while a file of a sealed segment, or its index, gets its name: one at a time, so that
@@ -101,6 +103,8 @@ impl Shared {
             counters: Counters::default(),
             scrubbed: Scrubbed::default(),
             spare: Arc::default(),
+            #[cfg(feature = "zstd")]
+            packing: crate::packed::Packing::default(),
             maintenance: Mutex::default(),
             files: Mutex::default(),
             segments: RwLock::new(Arc::new(opened.segments)),

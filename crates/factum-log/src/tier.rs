@@ -11,7 +11,6 @@
 //! - Every block that comes is checked against the marker, every frame as always.
 //! - Memory is bounded, and a storage that does not answer is not asked again for a while.
 
-mod cache;
 mod cold;
 mod disk;
 mod marker;

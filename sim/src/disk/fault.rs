@@ -29,10 +29,12 @@ pub enum FaultKind {
     SyncDrops,
     /// This call fails, and every one after it: the power is off.
     PowerOff,
+    /// A write stores one bit that is wrong, and says that it did well.
+    Garble,
 }
 
 impl FaultKind {
-    /// All of them.
+    /// All that say so.
     pub const ALL: [Self; 6] =
         [Self::Eio, Self::Enospc, Self::Eintr, Self::ShortWrite, Self::SyncDrops, Self::PowerOff];
 
@@ -40,7 +42,7 @@ impl FaultKind {
         match self {
             Self::Eio | Self::Eintr | Self::PowerOff => true,
             Self::Enospc => !matches!(call, Call::Read),
-            Self::ShortWrite => call == Call::Write,
+            Self::ShortWrite | Self::Garble => call == Call::Write,
             Self::SyncDrops => call == Call::Sync,
         }
     }
@@ -52,6 +54,7 @@ impl FaultKind {
             Self::Eintr => io::ErrorKind::Interrupted.into(),
             Self::Eio | Self::ShortWrite | Self::SyncDrops => io::Error::other("simulated EIO"),
             Self::PowerOff => io::Error::other("the power is off"),
+            Self::Garble => unreachable!("it does not fail"),
         }
     }
 

@@ -7,11 +7,12 @@ use crate::{
     dice::Dice,
     disk::{Fs, Op, SimDisk},
     model::Model,
-    work::{Session, Stage, drop_indexes},
+    work::{Session, Stage, drop_indexes, folder},
 };
 use factum_core::{Limits, RecordedEvent};
 use factum_log::{
     Job,
+    disk::Disk,
     rewrite::{EraseRequest, Erased},
 };
 
@@ -35,6 +36,9 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
     let event = *dice.pick(&ours);
     let (stream, revision) = (event.stream().clone(), event.revision());
     let request = EraseRequest { stream, revision, reason: "\"why\"".into(), by: "sim".into() };
+    if dice.one_in(2) {
+        session.stage.compress().map_err(|error| format!("compressing: {error}"))?;
+    }
     let base = session.stage.disk.fs();
     session.stage.disk.record();
     let erased = erase(&mut session, &request)?;
@@ -75,7 +79,12 @@ fn erase(session: &mut Session, request: &EraseRequest) -> Result<Erased, Find> 
         answer.map_err(|error| format!("the audit: {error}"))?;
     }
     drop(session.writer.take_unindexed());
-    erasing.finish().map_err(|error| format!("erasing: {error}"))
+    let erased = erasing.finish().map_err(|error| format!("erasing: {error}"))?;
+    let names = session.stage.disk.list(&folder()).expect("the folder is there");
+    match names.iter().find(|name| names.contains(&format!("{name}.zst"))) {
+        Some(name) => Err(format!("{name}.zst has the event still")),
+        None => Ok(erased),
+    }
 }
 
 impl Ran {

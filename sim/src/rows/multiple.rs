@@ -64,8 +64,8 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
 }
 
 fn draw(store: &Closed, dice: &mut Dice) -> (PathBuf, Fault) {
-    let logs = store.files.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "log"));
-    let mut logs: Vec<_> = logs.collect();
+    let is_log = |path: &Path| path.extension().is_some_and(|end| end == "log" || end == "zst");
+    let mut logs: Vec<_> = store.files.iter().filter(|(path, _)| is_log(path)).collect();
     logs.sort_unstable();
     let last_but_one = logs.iter().nth_back(1).expect("there are three segments");
     let (path, content) = if dice.one_in(2) { last_but_one } else { dice.pick(&store.files) };

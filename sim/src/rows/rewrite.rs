@@ -112,6 +112,9 @@ fn run(seed: u64, dice: &mut Dice) -> Result<Ran, Find> {
     let (mut session, mut author) = filled(seed, dice)?;
     let before = check::everything(&session.reader)?;
     let stage = session.stage.clone();
+    if dice.one_in(2) {
+        stage.compress().map_err(|error| format!("compressing: {error}"))?;
+    }
     // The clock of histories goes back more than forth.
     stage.clock.step(AFTER_NS);
     let grace_s = if dice.one_in(2) { 0 } else { dice.below(60) };

@@ -16,6 +16,11 @@ const BYTES: u64 = 90_000;
 /// Questions asked of each damaged store, of those that are worked out once.
 const ASKED: u64 = 3;
 
+/// Of every other store the sealed segment is compressed.
+fn is_packed(seed: u64) -> bool {
+    !seed.is_multiple_of(2)
+}
+
 /// A closed store.
 #[derive(Debug)]
 pub(super) struct Closed {
@@ -46,6 +51,9 @@ impl Closed {
         let mut dice = Dice::new(seed);
         let events = session.whole(&mut dice, 10)?;
         let (stage, tracked) = session.let_go();
+        if is_packed(seed) {
+            stage.compress().map_err(|error| format!("compressing: {error}"))?;
+        }
         let truth = Truth(&events);
         let mut everything = check::all_backward(&truth);
         everything.read = Read::query(Query::All);
@@ -56,7 +64,8 @@ impl Closed {
         let moments = (0..16).map(|_| check::moment(&truth, &mut dice)).collect();
         let disk = stage.disk.fs();
         let names = disk.list(&folder()).expect("the folder is there");
-        let stored = names.iter().filter(|name| name.ends_with(".log") || name.ends_with(".idx"));
+        let is_stored = |name: &&String| [".log", ".zst", ".idx"].iter().any(|e| name.ends_with(e));
+        let stored = names.iter().filter(is_stored);
         let files = stored.map(|name| {
             let path = folder().join(name);
             let bytes = disk.bytes(disk.find(&path).expect("it was listed"));

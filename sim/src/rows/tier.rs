@@ -123,6 +123,9 @@ fn run(seed: u64) -> Result<Ran, Find> {
     session.writer.close().map_err(|fault| format!("closing: {fault}"))?;
     let events = check::everything(&session.reader)?;
     let (stage, _) = session.let_go();
+    if !seed.is_multiple_of(2) {
+        stage.compress().map_err(|error| format!("compressing: {error}"))?;
+    }
     let base = stage.disk.fs();
     stage.disk.record();
     let storage = Storage::new(stage.disk.clone(), BTreeMap::new());
@@ -142,7 +145,7 @@ fn run(seed: u64) -> Result<Ran, Find> {
 
 fn tier(stage: &Stage, storage: &Arc<Storage>) -> TierDisk {
     let options = TierOptions { cache_bytes_max: 1 << 20, clock: stage.clock.clone() };
-    TierDisk::new(Arc::new(stage.disk.clone()), storage.clone(), options)
+    TierDisk::new(Arc::new(stage.packed().clone()), storage.clone(), options)
 }
 
 fn move_out(tier: &TierDisk) -> Result<usize, Find> {

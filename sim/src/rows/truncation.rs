@@ -2,6 +2,7 @@
 
 use super::{Find, Meter, store::Closed};
 use crate::dice::Dice;
+use std::path::Path;
 
 /// Lengths of one store: so few that a case is short.
 const LENGTHS: usize = 2_000;
@@ -9,7 +10,8 @@ const LENGTHS: usize = 2_000;
 pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
     let store = Closed::new(seed)?;
     let mut dice = Dice::new(seed);
-    let logs = store.files.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "log"));
+    let is_log = |path: &Path| path.extension().is_some_and(|end| end == "log" || end == "zst");
+    let logs = store.files.iter().filter(|(path, _)| is_log(path));
     let mut places: Vec<_> =
         logs.flat_map(|(path, to)| (0..*to).map(move |at| (path, at))).collect();
     for nth in (1..places.len()).rev() {

@@ -230,6 +230,11 @@ impl Disk for PooledDisk {
     fn lock_to_look(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
         self.0.disk.lock_to_look(path)
     }
+
+    #[cfg(feature = "zstd")]
+    fn packed(&self) -> Option<&crate::packed::PackedDisk> {
+        self.0.disk.packed()
+    }
 }
 
 #[derive(Debug)]
@@ -261,6 +266,10 @@ impl File for PooledFile {
 
     fn is_remote(&self) -> bool {
         self.0.file(|| ()).is_ok_and(|file| file.is_remote())
+    }
+
+    fn stored_bytes(&self) -> io::Result<u64> {
+        self.0.file(|| ())?.stored_bytes()
     }
 }
 

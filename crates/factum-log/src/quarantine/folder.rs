@@ -5,6 +5,7 @@ use crate::{
     disk::{Disk, Mode},
     error::{Fault, HeaderError, OpenError},
     format::header::{HEADER_BYTES, SegmentHeader},
+    packed::check_readable,
     recovery::lock,
     segment::base_of,
     tier::check_reached,
@@ -39,6 +40,8 @@ impl ClosedFolder {
             return Err(OpenError::Unfinished { dir: dir.to_owned() });
         }
         check_reached(disk, dir, &names)?;
+        // Here they would pass for gone.
+        check_readable(dir, &names)?;
         Ok(Self { names, bases, lock })
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     segment::Segment,
 };
 use factum_core::page::{SPARE_BYTES_MIN, Spare};
-use std::sync::Arc;
+use std::{io, ops::Range, sync::Arc};
 
 /// Bytes read at once where frames are read one after the other.
 const READ_AHEAD_BYTES: u64 = 256 * 1024;
@@ -210,17 +210,25 @@ impl FrameReader {
             let ahead = if is_same && self.expected == offset { READ_AHEAD_BYTES } else { 0 };
             // Never past what is published: those bytes are about to change.
             let end = (offset + len.max(ahead)).min(segment.end()).max(offset + len);
-            let len = usize::try_from(end - offset).expect("a frame fits in memory");
-            self.make_room(len);
             // What was held is gone, whether the read succeeds or not.
             self.segment = 0;
-            let read = segment.file.read_at(&mut self.bytes, offset);
+            let mut read = self.read(segment, offset..end);
+            if read.is_err() && end > offset + len {
+                // What is bad may be behind it.
+                read = self.read(segment, offset..offset + len);
+            }
             read.map_err(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => segment.fault(offset, Damage::Frame),
+                io::ErrorKind::UnexpectedEof => segment.fault(offset, Damage::Frame),
                 _ => Fault::io("read", &segment.path)(error),
             })?;
         }
         (self.segment, self.start) = (segment.seed(), offset);
         Ok(())
+    }
+
+    fn read(&mut self, segment: &Segment, range: Range<u64>) -> io::Result<()> {
+        let len = usize::try_from(range.end - range.start).expect("a frame fits in memory");
+        self.make_room(len);
+        segment.file.read_at(&mut self.bytes, range.start)
     }
 }

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{
     backup::RESTORING,
-    disk::{Disk, File, Mode},
+    disk::{Disk, File, Mode, Rotten},
     error::{Damage, Fault, HeaderError, OpenError},
     format::header::{HEADER_BYTES, SegmentHeader},
     index::{AllLost, Index, IndexFile, MemoryIndex},
     options::Options,
+    packed,
     planted::{Bug, is_on},
     segment::{Missing, Parts, Segment, base_of, index_path, segment_path},
     tier::check_reached,
@@ -83,6 +84,7 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
         return Err(OpenError::Unfinished { dir: dir.to_owned() });
     }
     check_reached(&*options.world.disk, dir, &names)?;
+    packed::check_readable(dir, &names)?;
     let mut bases: Vec<u64> = names.iter().filter_map(|name| base_of(name)).collect();
     bases.sort_unstable();
     let unfinished = names.into_iter().filter(|name| name.ends_with(UNFINISHED)).collect();
@@ -189,6 +191,7 @@ impl Found {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 Err(HeaderError::Damaged(Damage::Header))
             }
+            Err(error) if Rotten::of(&error).is_some() => Err(HeaderError::Damaged(Damage::Block)),
             Err(error) => return Err(Fault::io("read", path)(error).into()),
             Ok(()) => SegmentHeader::decode(&bytes),
         };
@@ -213,8 +216,11 @@ impl Found {
             && let Ok(lost) = index.lost()
         {
             let index = Index::file(index);
+            let stored = self.file.stored_bytes().map_err(Fault::io("read", &self.path))?;
             let (path, file, missing) = (self.path, self.file, Vec::new());
-            return Ok(Segment::new(Parts { header, path, file, index, missing, lost, end }));
+            let segment = Segment::new(Parts { header, path, file, index, missing, lost, end });
+            segment.note_stored(stored);
+            return Ok(segment);
         }
         let mut scan = scan(&*self.file, &self.path, &header)?;
         let known = scan.index.next();

@@ -138,7 +138,7 @@ impl Scanner<'_> {
 
     /// Takes in the frame at an offset; where the next one is, or what is wrong.
     fn accept(&mut self, at: u64) -> Result<Result<u64, Damage>, Fault> {
-        let Some(header) = self.frame(at)? else { return Ok(Err(Damage::Frame)) };
+        let Some(header) = self.frame(at)? else { return Ok(Err(self.window.why(at))) };
         let after = at + header.frame_bytes() as u64;
         if !self.follows(at, &header) {
             return Ok(Err(Damage::Contradiction));
@@ -252,8 +252,9 @@ impl Scanner<'_> {
         let content_end = self.window.content_end(bad)?;
         let mut next = None;
         let mut at = bad;
-        // A segment has its name only once its head and its carry are durable.
-        let mut proven = bad == HEADER_BYTES as u64;
+        // A segment has its name only once its head and its carry are durable; and none is
+        // compressed that is not.
+        let mut proven = bad == HEADER_BYTES as u64 || self.window.is_rotten(bad);
         let mut budget = RESUME_BYTES_MAX;
         while at < content_end {
             // An append that contradicts itself begins here: it is no place to go on at.

@@ -1,7 +1,7 @@
 //! Reading a sealed segment from its first frame to its seal, each frame checked.
 
 use crate::{
-    error::{Damage, Fault},
+    error::Fault,
     format::{
         frame::{self, FRAME_HEADER_BYTES, FrameHeader, Kind},
         header::HEADER_BYTES,
@@ -40,12 +40,13 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         let (segment, offset) = (self.segment, self.at);
-        let damaged = || segment.fault(offset, Damage::Frame);
         let head = self.window.at(offset, FRAME_HEADER_BYTES as u64)?;
-        let len = FrameHeader::decode(head).ok_or_else(damaged)?.frame_bytes() as u64;
-        let bytes = self.window.at(offset, len)?;
-        let whole = frame::decode(bytes, segment.place(offset));
-        let (header, body) = whole.ok_or_else(damaged)?;
+        let len = FrameHeader::decode(head).map_or(0, |header| header.frame_bytes() as u64);
+        // First, as it may be what is found to be damaged.
+        self.window.at(offset, len)?;
+        let why = self.window.why(offset);
+        let whole = frame::decode(self.window.at(offset, len)?, segment.place(offset));
+        let (header, body) = whole.ok_or_else(|| segment.fault(offset, why))?;
         self.at = offset + len;
         self.sealed = header.kind == Kind::Sealed;
         Ok(Some(Frame { offset, header, body }))

@@ -1,12 +1,16 @@
 //! The store's threads, and their end.
 
 use super::{pool::Pool, queue::Queue};
+#[cfg(feature = "zstd")]
+use crate::packed;
 use crate::{OpenError, Reader, Writer, error::Fault, rewrite::Stop, scrub, write::Unindexed};
 use factum_core::sync::{
     Mutex,
     mpsc::{self, TryRecvError},
     thread::{self, Builder, JoinHandle},
 };
+#[cfg(feature = "zstd")]
+use std::io;
 use std::sync::{Arc, PoisonError};
 
 /// Sealed segments that may wait for their index file; then the writer waits too, so that the
@@ -15,7 +19,8 @@ const UNINDEXED_MAX: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Threads {
-    scrubber: Stop,
+    /// Of those who work on sealed segments.
+    background: Stop,
     writers: Mutex<Vec<JoinHandle<()>>>,
     readers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -47,12 +52,18 @@ impl Threads {
             let pool = pool.clone();
             readers.push(spawn("factum-read", Box::new(move || pool.work()))?);
         }
-        let scrubber = Stop::default();
+        let background = Stop::default();
         if reader.shared.options.scrub_bytes_per_second > 0 {
-            let (shared, stop) = (reader.shared.clone(), scrubber.clone());
+            let (shared, stop) = (reader.shared.clone(), background.clone());
             readers.push(spawn("factum-scrub", Box::new(move || scrub::scrub(&shared, &stop)))?);
         }
-        Ok(Self { scrubber, writers: Mutex::new(writers), readers: Mutex::new(readers) })
+        #[cfg(feature = "zstd")]
+        if let Some((disk, level)) = packing(reader)? {
+            let (shared, stop) = (reader.shared.clone(), background.clone());
+            let pack = move || packed::pack(&shared, (&disk, level), &stop);
+            readers.push(spawn("factum-pack", Box::new(pack))?);
+        }
+        Ok(Self { background, writers: Mutex::new(writers), readers: Mutex::new(readers) })
     }
 
     pub(super) fn join_writer(&self) {
@@ -60,9 +71,22 @@ impl Threads {
     }
 
     pub(super) fn join_readers(&self) {
-        self.scrubber.stop();
+        self.background.stop();
         join(&self.readers);
     }
+}
+
+/// The disk that is to compress, if any is, and how thoroughly.
+#[cfg(feature = "zstd")]
+fn packing(reader: &Reader) -> Result<Option<(packed::PackedDisk, i32)>, OpenError> {
+    let options = &reader.shared.options;
+    let packed::Compression::Zstd { level } = options.compression else { return Ok(None) };
+    let Some(disk) = options.world.disk.packed() else {
+        let why = "this disk does not compress: put `PackedDisk` in front of it";
+        let error = io::Error::new(io::ErrorKind::Unsupported, why);
+        return Err(Fault::io("compress segments of", &reader.shared.dir)(error).into());
+    };
+    Ok(Some((disk.clone(), level)))
 }
 
 fn join(threads: &Mutex<Vec<JoinHandle<()>>>) {

@@ -2,10 +2,12 @@
 
 use super::{
     ColdError, ColdStore,
-    cache::Cache,
     marker::{BLOCK_BYTES, Marker},
 };
-use crate::{clock::Clock, disk::File};
+use crate::{
+    clock::Clock,
+    disk::{BlockCache, File},
+};
 use std::{
     io,
     sync::{Arc, Mutex, PoisonError},
@@ -19,7 +21,7 @@ const PAUSE_NS_MAX: u64 = 30_000_000_000;
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) store: Arc<dyn ColdStore>,
-    pub(super) cache: Cache,
+    pub(super) cache: BlockCache,
     pub(super) clock: Arc<dyn Clock>,
     outage: Mutex<Option<Outage>>,
 }
@@ -34,7 +36,8 @@ struct Outage {
 
 impl Source {
     pub(super) fn new(store: Arc<dyn ColdStore>, clock: Arc<dyn Clock>, bytes_max: usize) -> Self {
-        Self { store, cache: Cache::new(bytes_max), clock, outage: Mutex::default() }
+        let (cache, outage) = (BlockCache::new(bytes_max), Mutex::default());
+        Self { store, cache, clock, outage }
     }
 
     /// One block, checked.
@@ -166,5 +169,9 @@ impl File for ColdFile {
 
     fn is_remote(&self) -> bool {
         true
+    }
+
+    fn stored_bytes(&self) -> io::Result<u64> {
+        Ok(0)
     }
 }

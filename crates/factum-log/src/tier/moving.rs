@@ -114,7 +114,7 @@ impl TierDisk {
                 Ok(TieredSegment { base, bytes, object: None })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let marker = self.0.marker(&path).and_then(|marker| marker.ok_or(error));
+                let marker = self.marker(&path).and_then(|marker| marker.ok_or(error));
                 let marker = marker.map_err(Fault::io("read", &path))?;
                 Ok(TieredSegment { base, bytes: marker.len, object: Some(marker.key) })
             }
@@ -159,7 +159,7 @@ impl TierDisk {
 
     /// Writes down where the segments are, before the first goes there.
     fn remember(&self, dir: &Path) -> Result<(), MoveError> {
-        let asked = self.0.source.store.location().to_owned();
+        let asked = self.source().store.location().to_owned();
         match location(&*self.0.disk, dir)? {
             Some(known) if known == asked => Ok(()),
             Some(known) if self.segments(dir)?.iter().any(|one| one.object.is_some()) => {
@@ -177,25 +177,25 @@ impl TierDisk {
         let marker = describe(&*file, &path)?;
         // The upload before a crash may be whole.
         if self.read_back(&marker).is_err() {
-            let put = inner.source.store.put(&marker.key, &*file, marker.len);
+            let put = self.source().store.put(&marker.key, &*file, marker.len);
             put.map_err(|source| self.cold(&marker, source))?;
             self.read_back(&marker)?;
         }
         // From here on no other file takes the name, and nothing waits for the storage.
-        let mut open = inner.open();
+        let mut open = inner.hold();
         let now = inner.disk.open(&path, Mode::Read).map_err(Fault::io("open", &path))?;
         if describe_head(&*now, &path)? != marker.head {
             // Another took it before: that is the segment now. Nobody will ask for the object.
             drop(open);
-            let _ = inner.source.store.delete(&marker.key);
+            let _ = self.source().store.delete(&marker.key);
             return Ok(false);
         }
-        open.is_marked(&path);
+        open.is_current(&path);
         if is_on(Bug::RemoveUnmarked) {
             inner.disk.remove(&path).map_err(Fault::io("remove", &path))?;
         }
         put_whole(&*inner.disk, &marker_path(&path), &marker.encode())?;
-        let cold: Arc<dyn File> = Arc::new(ColdFile::new(inner.source.clone(), marker));
+        let cold: Arc<dyn File> = Arc::new(ColdFile::new(self.source().clone(), marker));
         open.switch(&path, &cold);
         if !is_on(Bug::RemoveUnmarked) {
             inner.disk.remove(&path).map_err(Fault::io("remove", &path))?;
@@ -207,7 +207,7 @@ impl TierDisk {
 
     /// Reads all of an object, and compares it with what it must be.
     fn read_back(&self, marker: &Marker) -> Result<(), MoveError> {
-        let store = &self.0.source.store;
+        let store = &self.source().store;
         for (block, sum) in (0..).zip(&marker.blocks) {
             let got = store.get(&marker.key, marker.range(block));
             let bytes = got.map_err(|source| self.cold(marker, source))?;
@@ -220,7 +220,7 @@ impl TierDisk {
     }
 
     fn cold(&self, marker: &Marker, source: ColdError) -> MoveError {
-        let location = self.0.source.store.location().to_owned();
+        let location = self.source().store.location().to_owned();
         MoveError::Cold { object: marker.key.clone(), location, source }
     }
 
@@ -248,21 +248,21 @@ impl TierDisk {
     fn fetch_one(&self, dir: &Path, base: u64) -> Result<(), MoveError> {
         let inner = &self.0;
         let path = segment_path(dir, base);
-        let Some(marker) = inner.marker(&path).map_err(Fault::io("read", &path))? else {
+        let Some(marker) = self.marker(&path).map_err(Fault::io("read", &path))? else {
             return Ok(());
         };
         let unfinished = path.with_extension("fetched.tmp");
         let file =
             inner.disk.open(&unfinished, Mode::Create).map_err(Fault::io("create", &unfinished))?;
         for (block, _) in (0..).zip(&marker.blocks) {
-            let bytes = inner.source.fetch(&marker, block).map_err(Fault::io("fetch", &path))?;
+            let bytes = self.source().fetch(&marker, block).map_err(Fault::io("fetch", &path))?;
             let at = u64::from(block) * BLOCK_BYTES;
             file.write_at(&bytes, at).map_err(Fault::io("write", &unfinished))?;
         }
         if !is_on(Bug::UnsyncedFetch) {
             file.sync().map_err(Fault::io("sync", &unfinished))?;
         }
-        let mut open = inner.open();
+        let mut open = inner.hold();
         if inner.disk.open(&path, Mode::Read).is_ok() {
             // It was written anew meanwhile, and is here.
             let removed = inner.disk.remove(&unfinished);

@@ -12,6 +12,7 @@ use crate::{
     error::{Damage, Fault, OpenError},
     index::directory,
     options::World,
+    packed::{self, packed_base_of},
     quarantine::QUARANTINE,
     recovery::{CLOSED, Closed, HOLDER, LOCK, UNFINISHED, holder},
     segment::{base_of, index_path, indexed_base_of, segment_path},
@@ -52,10 +53,13 @@ pub fn verify(dir: &Path, world: &World, watch: Watch<'_>) -> Result<Report, Ope
         return Err(OpenError::Unfinished { dir: dir.to_owned() });
     }
     check_reached(disk, dir, &names)?;
-    let folder = Folder { dir, disk, bases: names.iter().filter_map(|n| base_of(n)).collect() };
-    if folder.bases.is_empty() {
+    packed::check_readable(dir, &names)?;
+    let bases: BTreeSet<u64> = names.iter().filter_map(|name| base_of(name)).collect();
+    if bases.is_empty() {
         return Err(OpenError::NoStore { dir: dir.to_owned() });
     }
+    let leftovers = packed::leftovers(disk, dir)?;
+    let folder = Folder { dir, disk, bases, leftovers };
     let mut run = Run::new(folder.bytes(&names), watch);
     folder.segments(&mut run)?;
     folder.backup(&mut run);
@@ -80,6 +84,8 @@ struct Folder<'a> {
     dir: &'a Path,
     disk: &'a dyn Disk,
     bases: BTreeSet<u64>,
+    /// Compressed files beside their plain one.
+    leftovers: Vec<String>,
 }
 
 impl Folder<'_> {
@@ -207,6 +213,10 @@ impl Folder<'_> {
         let is_known = [LOCK, HOLDER, CLOSED, BACKUP, LOCATION, QUARANTINE].contains(&name);
         if is_known || base_of(name).or_else(|| moved_base_of(name)).is_some() {
             return Role::Known;
+        }
+        if packed_base_of(name).is_some() {
+            let is_leftover = self.leftovers.iter().any(|one| one == name);
+            return if is_leftover { Role::Unfinished } else { Role::Known };
         }
         // An index is of a sealed segment.
         let is_sealed = |base| self.bases.contains(&base) && self.bases.last() != Some(&base);

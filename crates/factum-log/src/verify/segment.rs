@@ -6,7 +6,7 @@ use super::{
     run::Run,
 };
 use crate::{
-    disk::File,
+    disk::{File, Rotten},
     error::{Damage, Fault, HeaderError, OpenError},
     format::{
         entry::Entry,
@@ -73,7 +73,12 @@ impl Run<'_> {
         self.end(subject, scan);
         let next = subject.base + u64::from(scan.index.next());
         self.report.head = Position(next - 1);
-        self.expected = Some((*header, next));
+        // What an unsealed one lost up to the next has been said: it is not said of that again.
+        let lost = subject.next.filter(|_| !scan.sealed);
+        if lost.is_some() {
+            self.streams.hole();
+        }
+        self.expected = Some((*header, lost.unwrap_or(next)));
         if subject.next.is_some() {
             index::check(self, subject, header, scan);
         }
@@ -185,6 +190,10 @@ impl Run<'_> {
             match first_not_zero(subject.file, scan.end) {
                 Ok(None) => {}
                 Ok(Some(at)) => self.add(subject, at, Defect::NotZero),
+                // No event is lost with it.
+                Err(error) if Rotten::of(&error).is_some() => {
+                    self.add(subject, scan.end, Damage::Block.into());
+                }
                 Err(error) => self.unreadable(subject, &Fault::io("read", subject.path)(error)),
             }
         }

@@ -1,5 +1,6 @@
 //! The engine passes the conformance suite: on a real folder, closed and opened again, with a clock
-//! that is set by hand; and once more with a segment sealed after every few appends.
+//! that is set by hand; once more with a segment sealed after every few appends; and with each of
+//! these compressed at once.
 
 mod padded;
 
@@ -24,6 +25,8 @@ struct LogHarness {
     options: Options,
     /// Whether others write too, so much that segments fill.
     padded: bool,
+    /// Whether what is sealed is compressed at once.
+    compressed: bool,
     clock: ManualClock,
     dir: TempDir,
     store: Mutex<Option<LogStore>>,
@@ -42,12 +45,33 @@ impl LogHarness {
         Self::new(options, true)
     }
 
+    #[cfg(feature = "zstd")]
+    fn compressed() -> Self {
+        Self { compressed: true, ..Self::padded() }
+    }
+
+    #[cfg(feature = "zstd")]
+    fn compress(&self) -> Option<Box<dyn Fn() + Send + Sync>> {
+        let disk = self.options.world.disk.packed().expect("the usual disk compresses").clone();
+        let dir = self.dir.path().to_owned();
+        let compress = move || {
+            disk.compress(&dir, 1, &mut |_| true).expect("it compresses");
+        };
+        self.compressed.then(|| Box::new(compress) as _)
+    }
+
+    #[cfg(not(feature = "zstd"))]
+    fn compress(&self) -> Option<Box<dyn Fn() + Send + Sync>> {
+        None
+    }
+
     fn new(options: Options, padded: bool) -> Self {
         let clock = ManualClock::default();
         let world = World { clock: Arc::new(Set(clock.clone())), ..options.world };
         Self {
             options: Options { world, ..options },
             padded,
+            compressed: false,
             clock,
             dir: tempfile::tempdir().expect("a folder for a test"),
             store: Mutex::new(None),
@@ -62,13 +86,20 @@ impl LogHarness {
         }
         let opened = LogStore::open(self.dir.path(), self.options.clone())?;
         *store = Some(opened.clone());
-        Ok(if self.padded { AnyStore::new(Padded(opened)) } else { AnyStore::new(opened) })
+        if !self.padded {
+            return Ok(AnyStore::new(opened));
+        }
+        Ok(AnyStore::new(Padded { store: opened, compress: self.compress() }))
     }
 }
 
 impl Harness for LogHarness {
     fn name(&self) -> &'static str {
-        if self.padded { "log, padded" } else { "log" }
+        match (self.padded, self.compressed) {
+            (_, true) => "log, padded and compressed",
+            (true, _) => "log, padded",
+            _ => "log",
+        }
     }
 
     fn can(&self, need: Need) -> bool {
@@ -98,4 +129,11 @@ mod many_segments {
     use super::*;
 
     factum_testkit::conformance!(LogHarness::padded(), run = factum_testkit::block_on);
+}
+
+#[cfg(feature = "zstd")]
+mod compressed {
+    use super::*;
+
+    factum_testkit::conformance!(LogHarness::compressed(), run = factum_testkit::block_on);
 }

@@ -11,6 +11,8 @@ mod erase;
 mod groups;
 mod here;
 mod opening;
+#[cfg(feature = "zstd")]
+mod packed;
 mod quarantine;
 mod reopening;
 mod scavenge;

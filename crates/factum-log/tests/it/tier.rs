@@ -1,6 +1,6 @@
 //! Segments in object storage: read as before, whatever the storage does, and fetched back.
 
-mod storage;
+pub mod storage;
 
 use crate::tools::*;
 use factum_core::{EventStore, Position, Query, Read, ReadError, RecordedEvent};

@@ -1,5 +1,6 @@
 //! A store into which somebody else writes a lot: before each append, a large event in a stream of
-//! its own. So the few events of a case lie in many segments, with others between them.
+//! its own. So the few events of a case lie in many segments, with others between them. What is
+//! sealed may be compressed at once.
 
 use factum_core::{
     Append, AppendError, Capabilities, Change, EventData, EventStore, Expected, Position, Read,
@@ -10,14 +11,22 @@ use factum_log::{LogStore, store::LogBatches};
 /// A third of the smallest segment.
 const PADDING_BYTES: usize = 20 << 10;
 
-pub struct Padded(pub LogStore);
+pub struct Padded {
+    pub store: LogStore,
+    /// Compresses what is sealed.
+    pub compress: Option<Box<dyn Fn() + Send + Sync>>,
+}
 
 impl Padded {
     async fn pad(&self) -> Result<(), AppendError> {
         let stream = StreamName::new("padding-1").expect("a valid name");
         let data = vec![b'p'; PADDING_BYTES].into();
         let event = EventData { data, ..factum_testkit::event("padded") };
-        self.0.append(Append::to(stream, [event])).await.map(|_| ())
+        self.store.append(Append::to(stream, [event])).await?;
+        if let Some(compress) = &self.compress {
+            compress();
+        }
+        Ok(())
     }
 }
 
@@ -25,28 +34,28 @@ impl EventStore for Padded {
     type Batches = LogBatches;
 
     fn capabilities(&self) -> &Capabilities {
-        self.0.capabilities()
+        self.store.capabilities()
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
         self.pad().await?;
-        self.0.append(append).await
+        self.store.append(append).await
     }
 
     async fn read(&self, read: Read) -> Result<Reading<LogBatches>, ReadError> {
-        self.0.read(read).await
+        self.store.read(read).await
     }
 
     async fn subscribe(&self, subscribe: Subscribe) -> Result<LogBatches, ReadError> {
-        self.0.subscribe(subscribe).await
+        self.store.subscribe(subscribe).await
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
-        self.0.head().await
+        self.store.head().await
     }
 
     async fn metadata(&self, stream: &StreamName) -> Result<StreamMetadata, ReadError> {
-        self.0.metadata(stream).await
+        self.store.metadata(stream).await
     }
 
     async fn change(
@@ -56,14 +65,14 @@ impl EventStore for Padded {
         expected: Option<Expected>,
     ) -> Result<Receipt, AppendError> {
         self.pad().await?;
-        self.0.change(stream, change, expected).await
+        self.store.change(stream, change, expected).await
     }
 
     async fn tracked(&self, source: &str) -> Result<Option<u64>, ReadError> {
-        self.0.tracked(source).await
+        self.store.tracked(source).await
     }
 
     async fn statistics(&self) -> Result<Statistics, ReadError> {
-        self.0.statistics().await
+        self.store.statistics().await
     }
 }

@@ -1,4 +1,5 @@
-//! Blocks of moved segments that were read lately, in memory, so many bytes at most.
+//! Blocks of segments that were read lately, in memory, so many bytes at most: of those that cost
+//! more to read than a file does, as they were moved, or compressed.
 //!
 //! In memory and not on the disk: it is for reads that go on where they were, and what is read
 //! often should not have been moved.
@@ -9,7 +10,7 @@ use std::{
 };
 
 /// A block: of which segment, by its seed, and which one.
-pub(super) type BlockId = (u64, u32);
+pub(crate) type BlockId = (u64, u32);
 
 #[derive(Debug, Default)]
 struct Held {
@@ -21,13 +22,13 @@ struct Held {
 
 /// The cache.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(crate) struct BlockCache {
     held: Mutex<Held>,
     bytes_max: usize,
 }
 
-impl Cache {
-    pub(super) fn new(bytes_max: usize) -> Self {
+impl BlockCache {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { held: Mutex::default(), bytes_max }
     }
 
@@ -35,7 +36,7 @@ impl Cache {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, id: BlockId) -> Option<Arc<[u8]>> {
+    pub(crate) fn get(&self, id: BlockId) -> Option<Arc<[u8]>> {
         let mut held = self.held();
         held.uses += 1;
         let uses = held.uses;
@@ -46,7 +47,7 @@ impl Cache {
 
     /// Keeps a block, and lets go of those that were used longest ago. One that is larger than all
     /// there is room for is not kept.
-    pub(super) fn put(&self, id: BlockId, block: &Arc<[u8]>) {
+    pub(crate) fn put(&self, id: BlockId, block: &Arc<[u8]>) {
         if block.len() > self.bytes_max {
             return;
         }
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_was_used_longest_ago_goes_first_and_the_limit_holds() {
-        let cache = Cache::new(3);
+        let cache = BlockCache::new(3);
         let block: Arc<[u8]> = Arc::new([7]);
         (0..3).for_each(|n| cache.put((1, n), &block));
         assert!(cache.get((1, 0)).is_some());
