@@ -6,7 +6,7 @@
 mod parse;
 mod select;
 
-pub(crate) use parse::{AsOfArg, Expect, From, Payload, SegmentArg};
+pub(crate) use parse::{AsOfArg, Expect, From, Payload, SegmentArg, compression};
 pub(crate) use select::Selection;
 
 use crate::input::Format;
@@ -15,7 +15,10 @@ use crate::time::TimeFormat;
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource,
 };
-use factum::{EventType, StreamName, Tag, Timestamp, Uuid};
+use factum::{
+    EventType, StreamName, Tag, Timestamp, Uuid,
+    log::packed::{Compression, LEVEL_DEFAULT},
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Where `--at` points if nobody says otherwise.
@@ -97,6 +100,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Make a store from a backup, as it was then or at a moment before
     Restore(Restore),
+    /// Compress the sealed segments of a folder, or bring them back
+    Compress(Compress),
     /// Sealed segments in object storage: see, move, fetch back
     #[command(subcommand)]
     Tier(Tier),
@@ -389,6 +394,24 @@ pub(crate) struct Scavenge {
     pub(crate) json: bool,
 }
 
+/// Compressing.
+#[derive(Args, Debug)]
+pub(crate) struct Compress {
+    /// How thoroughly, from 1, which is fast, to 22, which is small
+    #[arg(long, value_name = "N", default_value_t = LEVEL_DEFAULT,
+          value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub(crate) level: i32,
+    /// Bring compressed segments back, as they were
+    #[arg(long, conflicts_with = "level")]
+    pub(crate) undo: bool,
+    /// Bytes of segments a second, at most: 500k, 20M [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = parse::bytes)]
+    pub(crate) throttle: Option<u64>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Backing up.
 #[derive(Args, Debug)]
 pub(crate) struct Backup {
@@ -463,6 +486,9 @@ pub(crate) struct Dev {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:2113")]
     pub(crate) listen: SocketAddr,
+    /// Compress sealed segments in the background [default: none]
+    #[arg(long, value_name = "zstd[:LEVEL]|none", value_parser = parse::compression)]
+    pub(crate) compress: Option<Compression>,
 }
 
 /// A store for others.
@@ -483,7 +509,11 @@ pub(crate) struct Serve {
     /// How much of the newest sealed segments stays here, such as 10GiB; the rest is moved
     #[arg(long, value_name = "BYTES", value_parser = parse::size)]
     pub(crate) tier_keep: Option<u64>,
-    /// A TOML file with these options as keys (data, listen, tier, insecure), and limits in a table
+    /// Compress sealed segments in the background [default: none]
+    #[arg(long, value_name = "zstd[:LEVEL]|none", value_parser = parse::compression)]
+    pub(crate) compress: Option<Compression>,
+    /// A TOML file with these options as keys (data, listen, tier, compress, insecure), and limits
+    /// in a table
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -529,6 +559,9 @@ mod tests {
             "factum import x --delimiter ab",
             "factum import x --stream a{",
             "factum dev --listen nowhere",
+            "factum dev --compress lz4",
+            "factum compress --level 0",
+            "factum compress --level 3 --undo",
             "factum frobnicate",
         ] {
             let error = Cli::try_parse_from(line.split(' '));

@@ -2,6 +2,7 @@
 
 mod append;
 mod backup;
+mod compress;
 mod erase;
 mod export;
 mod follow;
@@ -70,6 +71,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         Command::Scavenge(args) => scavenge::scavenge(url, args, out).await,
         Command::Backup(args) => backup::backup(url, args, out).await,
         Command::Restore(args) => backup::restore(args, out).await,
+        Command::Compress(args) => compress::compress(url, args, out).await,
         Command::Tier(args) => tier::tier(args, out).await,
         Command::Dev(args) => host::dev(args, out).await,
         Command::Serve(args) => host::serve(args, out).await,

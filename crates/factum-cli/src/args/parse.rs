@@ -1,6 +1,9 @@
 //! Arguments that are more than a text: how they are read.
 
-use factum::{AsOf, Expected, Position, Revision};
+use factum::{
+    AsOf, Expected, Position, Revision,
+    log::packed::{Compression, LEVEL_DEFAULT, LEVELS},
+};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// What an append expects of its stream.
@@ -169,6 +172,21 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "it is a whole number with its unit, such as 10GiB".to_owned())
 }
 
+/// How segments are compressed: `none`, `zstd`, or `zstd:LEVEL`.
+pub(crate) fn compression(text: &str) -> Result<Compression, String> {
+    let wrong = || {
+        let (least, most) = (LEVELS.start(), LEVELS.end());
+        format!("it is zstd, zstd:LEVEL with a level from {least} to {most}, or none")
+    };
+    let level = match text.split_once(':') {
+        None if text == "none" => return Ok(Compression::None),
+        None if text == "zstd" => LEVEL_DEFAULT,
+        Some(("zstd", level)) => level.parse().map_err(|_| wrong())?,
+        _ => return Err(wrong()),
+    };
+    LEVELS.contains(&level).then_some(Compression::Zstd { level }).ok_or_else(wrong)
+}
+
 /// The character between cells: one byte.
 pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
@@ -216,6 +234,16 @@ mod tests {
         }
         for text in ["", "GiB", "1.5GiB", "-1", "1 parsec", "99999999TiB"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_compression_has_a_level_that_there_is() {
+        assert_eq!(compression("none"), Ok(Compression::None));
+        assert_eq!(compression("zstd"), Ok(Compression::Zstd { level: 3 }));
+        assert_eq!(compression("zstd:22"), Ok(Compression::Zstd { level: 22 }));
+        for bad in ["", "lz4", "zstd:", "zstd:0", "zstd:23", "zstd:-5", "zstd:x", "none:3"] {
+            assert!(compression(bad).is_err_and(|why| why.contains("zstd:LEVEL")), "{bad}");
         }
     }
 

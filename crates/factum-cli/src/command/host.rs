@@ -10,7 +10,7 @@ use crate::{
     console::{self, BOLD, CYAN, DIM, Out, warning},
     failure::{Exit, Failure, Outcome},
 };
-use factum::log::LogStore;
+use factum::log::{LogStore, Options};
 use factum_server::{Config, Server, ServerError};
 use std::{
     collections::BTreeSet,
@@ -42,7 +42,10 @@ pub(super) async fn dev(args: args::Dev, out: &mut Out) -> Outcome {
         )));
     }
     let stop = Stop::listen();
-    let host = Host::start(&args.data, store::folder(&args.data)?, Config::new(listen)).await?;
+    let (world, _) = tier::world(&args.data)?;
+    let compression = args.compress.unwrap_or_default();
+    let log = store::open_in(&args.data, Options { world, compression, ..Options::default() })?;
+    let host = Host::start(&args.data, log, Config::new(listen)).await?;
     host.banner(out)?;
     host.run(stop, out).await
 }
@@ -62,7 +65,8 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
     let stop = Stop::listen();
     let data = args.data.or(file.data.clone()).unwrap_or_else(|| DATA.into());
     let (world, mover) = tier::served(&data, args.tier.or(file.tier.clone()), args.tier_keep)?;
-    let options = file.options(world);
+    let mut options = file.options(world);
+    options.compression = args.compress.unwrap_or(options.compression);
     let mut config = Config::new(args.listen.or(file.listen).unwrap_or(LISTEN));
     file.limits.of_server(&mut config.limits);
     let host = Host::start(&data, store::open_in(&data, options)?, config).await?;
@@ -141,7 +145,7 @@ impl Host {
     /// Serves until somebody stops it.
     async fn run(self, mut stop: Stop, out: &mut Out) -> Outcome {
         let Self { dir, log, server, .. } = self;
-        let watching = tokio::spawn(warn_of_damage(log.reader()));
+        let watching = tokio::spawn(warn(log.reader()));
         let shutdown = async {
             stop.requested().await;
             console::note(
@@ -163,19 +167,23 @@ impl Host {
     }
 }
 
-/// How often it is asked whether damage was found.
-const DAMAGE_ASKED_EVERY: Duration = Duration::from_secs(5);
+/// How often it is asked whether there is something to warn of.
+const ASKED_EVERY: Duration = Duration::from_secs(5);
 
-/// Says what reading sealed files again in the background finds, each file once.
-async fn warn_of_damage(reader: factum::log::Reader) {
+/// Says what is found in the background, each of it once: damage, and segments that cannot be
+/// compressed.
+async fn warn(reader: factum::log::Reader) {
     let mut told = BTreeSet::new();
     loop {
-        tokio::time::sleep(DAMAGE_ASKED_EVERY).await;
+        tokio::time::sleep(ASKED_EVERY).await;
         for fault in reader.damage_found() {
             let text = fault.to_string();
             if told.insert(text.clone()) {
                 warning(format_args!("{text}; `factum verify` says what is lost by it"));
             }
+        }
+        if let Some(why) = reader.compression_trouble().filter(|why| told.insert(why.to_string())) {
+            warning(format_args!("no segment is compressed: {why}; it is tried again each minute"));
         }
     }
 }

@@ -4,9 +4,12 @@
 //! must hold: an unknown key, and a limit of nothing, are errors that name file and line; what is
 //! not named keeps its default.
 
-use crate::failure::{Failure, Outcome};
-use factum::log::{Options, World};
-use serde::Deserialize;
+use crate::{
+    args,
+    failure::{Failure, Outcome},
+};
+use factum::log::{Options, World, packed::Compression};
+use serde::{Deserialize, Deserializer};
 use std::{
     net::SocketAddr,
     num::{NonZeroU32, NonZeroU64, NonZeroUsize},
@@ -20,6 +23,8 @@ pub(super) struct Settings {
     pub(super) data: Option<PathBuf>,
     pub(super) listen: Option<SocketAddr>,
     pub(super) tier: Option<String>,
+    #[serde(default, deserialize_with = "compression")]
+    compress: Compression,
     #[serde(default)]
     pub(super) insecure: bool,
     #[serde(default)]
@@ -60,8 +65,9 @@ impl Settings {
         toml::from_str(&text).map_err(|error| {
             Failure::bad_input(format!("{}: {}", path.display(), error.to_string().trim_end()))
                 .help(
-                    "the keys are data, listen, tier and insecure, as the options of `factum \
-                     serve`, and the tables [limits] and [store], as docs/cli.md lists them",
+                    "the keys are data, listen, tier, compress and insecure, as the options of \
+                     `factum serve`, and the tables [limits] and [store], as docs/cli.md lists \
+                     them",
                 )
         })
     }
@@ -70,7 +76,8 @@ impl Settings {
 impl Settings {
     /// How the store is opened.
     pub(super) fn options(&self, world: World) -> Options {
-        let mut options = Options { world, ..Options::default() };
+        let compression = self.compress;
+        let mut options = Options { world, compression, ..Options::default() };
         set(&mut options.segment_bytes, self.store.segment_bytes);
         set(&mut options.queue_jobs_max, self.limits.queue_jobs_max);
         set(&mut options.queue_bytes_max, self.limits.queue_bytes_max);
@@ -89,6 +96,10 @@ impl Limits {
         set(&mut limits.received_bytes_max, self.received_bytes_max);
         set(&mut limits.append_bytes_max, self.append_bytes_max);
     }
+}
+
+fn compression<'de, D: Deserializer<'de>>(value: D) -> Result<Compression, D::Error> {
+    args::compression(&String::deserialize(value)?).map_err(serde::de::Error::custom)
 }
 
 fn set<T>(limit: &mut T, given: Option<impl Into<T>>) {
@@ -112,6 +123,9 @@ mod tests {
         let error = parse("dta = 1").unwrap_err();
         assert!(error.contains("unknown field `dta`"), "{error}");
         assert!(parse("listen = 'nowhere'").is_err());
+        let packed = parse("compress = 'zstd:9'").unwrap().options(World::default());
+        assert_eq!(packed.compression, Compression::Zstd { level: 9 });
+        assert!(parse("compress = 'lz4'").unwrap_err().contains("zstd:LEVEL"));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use crate::{
 };
 use factum::log::{
     LogStore, Options, World,
-    disk::OsDisk,
     tier::{Keep, MoveError, Moved, TierDisk, TierOptions, TieredSegment, location},
 };
 use factum_tier::ObjectTier;
@@ -27,9 +26,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// The world of a folder: with its object storage, if it has segments there.
 pub(super) fn world(dir: &Path) -> Outcome<(World, Option<TierDisk>)> {
-    let known = location(&OsDisk, dir).map_err(|fault| Failure::new(Exit::Store, fault))?;
+    let world = World::default();
+    let known = location(&*world.disk, dir).map_err(|fault| Failure::new(Exit::Store, fault))?;
     let Some(url) = known else {
-        return Ok((World::default(), None));
+        return Ok((world, None));
     };
     let tier = at(&url)?;
     Ok((of(&tier), Some(tier)))
@@ -42,7 +42,8 @@ fn at(url: &str) -> Outcome<TierDisk> {
              AWS_SECRET_ACCESS_KEY in the environment",
         )
     })?;
-    Ok(TierDisk::new(Arc::new(OsDisk), Arc::new(storage), TierOptions::default()))
+    // In front of the usual disk: what is compressed here is moved as it is read.
+    Ok(TierDisk::new(World::default().disk, Arc::new(storage), TierOptions::default()))
 }
 
 /// The world of a folder that is to be served, and who moves its segments meanwhile.

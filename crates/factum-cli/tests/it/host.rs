@@ -120,7 +120,7 @@ fn a_config_file_with_a_mistake_is_refused() {
         place.write("factum.toml", text);
         place
             .run(&["serve", "--config", "factum.toml", "--insecure"])
-            .fails(6, &[says, "the keys are data, listen, tier and insecure"]);
+            .fails(6, &[says, "the keys are data, listen, tier, compress and insecure"]);
     }
     place.run(&["serve", "--config", "nowhere.toml"]).fails(6, &["nowhere.toml"]);
 }

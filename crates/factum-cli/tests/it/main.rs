@@ -6,6 +6,7 @@ mod backup;
 mod bad_input;
 mod bench;
 mod commands;
+mod compress;
 mod erase;
 mod exit_codes;
 mod files;
