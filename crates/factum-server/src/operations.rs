@@ -124,6 +124,11 @@ impl Operations {
 
     /// Erases an event.
     pub(crate) async fn erase(&self, request: EraseRequest) -> Result<Erased, Status> {
+        let now = self.last().as_ref().map(Last::now);
+        // Its thread may not have the store yet: it was said to be going on.
+        if now.is_some_and(|scavenge| scavenge.phase == Phase::Running) {
+            return Err(erase_status(&EraseError::Maintenance(MaintenanceError::Busy)));
+        }
         self.engine()?.erase(request).await.map_err(|error| erase_status(&error))
     }
 
