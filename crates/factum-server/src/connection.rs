@@ -1,18 +1,24 @@
 //! One connection, from its first byte to its end: HTTP/1.1 or HTTP/2 by what the client says
 //! first, closed when it is idle for too long, and when the server is to stop.
 
-use crate::{config::Limits, context::Context, router::Router, socket::Socket};
+use crate::{
+    config::Limits,
+    context::Context,
+    router::Router,
+    socket::{Outgoing, Socket},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use std::{
-    future::pending,
-    pin::pin,
+    future::{pending, poll_fn},
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 use tokio::{
@@ -113,14 +119,26 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
+/// Turns of a connection, until its end; what each has made is sent at once.
+async fn turns<F: Future>(mut connection: Pin<&mut F>, outgoing: &Outgoing) {
+    poll_fn(|context| {
+        let ended = connection.as_mut().poll(context).is_ready();
+        // What cannot be sent now is sent at a later turn, of which the socket gives word.
+        let failed = matches!(outgoing.poll_send(context), Poll::Ready(Err(_)));
+        if ended || failed { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
 /// Serves a connection until its end. Errors of a connection are its client's: they end it.
 pub(crate) async fn serve(stream: TcpStream, router: Router, context: Context) {
     let limits = &context.config.limits;
     let activity = router.activity();
     let is_refusal = router.refuses();
     let builder = builder(limits);
-    let socket = TokioIo::new(Socket::new(stream, router.holds_back()));
-    let mut connection = pin!(builder.serve_connection(socket, router));
+    let socket = Socket::new(stream, router.holds_back());
+    let outgoing = socket.outgoing();
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), router));
     let mut stopping: Option<Instant> = None;
     loop {
         let end = async {
@@ -130,7 +148,7 @@ pub(crate) async fn serve(stream: TcpStream, router: Router, context: Context) {
             }
         };
         tokio::select! {
-            _ = connection.as_mut() => return,
+            () = turns(connection.as_mut(), &outgoing) => return,
             () = end => return,
             () = context.drain.cancelled(), if stopping.is_none() => {}
             () = activity.idle(limits), if stopping.is_none() => {}
