@@ -2,8 +2,9 @@
 //! acknowledges at once what its client holds the rest back for.
 //!
 //! HTTP/2 writes what follows a block of data on its own: the end of a small answer would be a call
-//! of the system more for the server, and woken once more for nothing, its client. So what is written
-//! is gathered, and goes out when the connection has nothing more to do ([`Outgoing::send`]).
+//! of the system more for the server, and woken once more for nothing, its client. So what is
+//! written is gathered, and goes out when the connection has nothing more to do
+//! ([`Outgoing::poll_send`]).
 //!
 //! A client that did not set `TCP_NODELAY` (as the crate `kurrentdb` 1.2) sends a call in small
 //! pieces, and the next only when the one before is acknowledged (Nagle's algorithm); the system

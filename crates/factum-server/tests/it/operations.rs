@@ -132,8 +132,8 @@ async fn an_event_is_erased_once_and_what_cannot_be_says_why() {
         let error = soon(client.erase(request.clone())).await.unwrap_err();
         assert_eq!(error.code(), code, "{request:?}: {error}");
     }
-    // Cause: an erasure at once after a scavenge was started came before it, as the scavenge has the
-    // store only when its thread has begun. Fix: what was said to be going on counts.
+    // Cause: an erasure at once after a scavenge was started came before it, as the scavenge has
+    // the store only when its thread has begun. Fix: what was said to be going on counts.
     let slow = StartScavengeRequest { bytes_per_second_max: Some(10), ..thorough() };
     soon(client.start_scavenge(slow)).await.unwrap();
     let busy = soon(client.erase(of("kept-1", 4, "x"))).await.unwrap_err();
