@@ -1,10 +1,12 @@
-//! The fuzz targets' bodies: each decoder of stored bytes, on any bytes at all. None may panic,
-//! read outside of its bytes, or run for ever.
+//! The fuzz targets' bodies: each decoder of stored bytes, and each request that the server reads,
+//! on any bytes at all. None may panic, read outside of its bytes, or run for ever.
 //!
 //! `cargo fuzz run NAME` (with a nightly compiler) goes on for ever; `cargo test` replays the
-//! corpus that is checked in, and mutates it for a moment, on the stable one. Checksums are put
+//! corpus that is checked in, and mutates it for a moment, on the stable one, and `cargo xtask
+//! prove fuzz` mutates it for as long as it is given, and keeps the ledger. Checksums are put
 //! right before bytes are decoded, or nothing behind them would ever be reached.
 
+pub mod mutate;
 pub mod seeds;
 
 use factum_core::{Item, Query, Read, Select, StreamMetadata, StreamName};
@@ -26,13 +28,14 @@ use factum_sim::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("frame", frame),
     ("header", header),
     ("body", body),
     ("segment", segment),
     ("index", index),
     ("metadata", metadata),
+    ("call", call),
 ];
 
 /// The seed of every segment here.
@@ -127,4 +130,9 @@ pub fn metadata(data: &[u8]) {
     let Ok(read) = StreamMetadata::from_json(data) else { return };
     let again = StreamMetadata::from_json(read.to_json().as_bytes());
     assert_eq!(again.as_ref(), Ok(&read), "what was accepted is written so that it is accepted");
+}
+
+/// A call of any protocol: its path, its `grpc-timeout` and its body, as a connection brings them.
+pub fn call(data: &[u8]) {
+    let _ = factum_server::fuzzing::call(data);
 }

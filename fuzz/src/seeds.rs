@@ -1,4 +1,6 @@
-//! The corpus that is checked in, made of what the engine itself writes.
+//! The corpus that is checked in, made of what the engine itself writes and of what clients ask.
+
+mod calls;
 
 use crate::SEED;
 use factum_core::StreamMetadata;
@@ -38,6 +40,7 @@ pub fn make() -> Vec<Seed> {
         assert!(StreamMetadata::from_json(json.as_bytes()).is_ok(), "{json}");
         seeds.push(("metadata", format!("json-{nth}"), json.as_bytes().to_vec()));
     }
+    calls::make(&mut seeds);
     seeds
 }
 

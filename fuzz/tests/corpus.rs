@@ -2,25 +2,16 @@
 //! `FUZZ_SEED` (1) for other mutations. `FUZZ_MAKE=1` writes the corpus anew.
 #![allow(clippy::print_stdout)]
 
-use factum_fuzz::{TARGETS, seeds};
+use factum_fuzz::{
+    TARGETS,
+    mutate::{corpus, folder, mutated},
+    seeds,
+};
 use factum_sim::dice::Dice;
 use std::{
     fs,
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-
-fn folder(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
-}
-
-fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let files = fs::read_dir(folder(target)).unwrap().map(|file| file.unwrap().path());
-    let mut all: Vec<_> = files.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
-    all.sort();
-    assert!(!all.is_empty(), "{target} has no corpus");
-    all
-}
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -37,6 +28,14 @@ fn a_corpus_of_what_the_engine_writes() {
     }
 }
 
+/// A seed that no service sees would try nothing.
+#[test]
+fn every_call_of_the_corpus_reaches_a_service() {
+    for (path, data) in corpus("call") {
+        assert!(factum_server::fuzzing::call(&data), "{}", path.display());
+    }
+}
+
 fn replay() {
     for (name, run) in TARGETS {
         for (path, data) in corpus(name) {
@@ -50,34 +49,6 @@ fn replay() {
     }
 }
 
-/// Changes a few bytes: to any value, to a small one, to the largest; cuts, doubles, zeroes.
-fn mutate(data: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
-    for _ in 0..=dice.below(4) {
-        if data.is_empty() {
-            data.extend_from_slice(other);
-            return;
-        }
-        let at = dice.index(data.len());
-        match dice.below(8) {
-            0 => data[at] ^= 1 << dice.below(8),
-            1 => data[at] = dice.below(256) as u8,
-            2 => data[at] = 0xff,
-            3 => data[at] = dice.below(4) as u8,
-            4 => data.truncate(at),
-            5 => {
-                let end = (at + 1 + dice.index(8)).min(data.len());
-                data[at..end].fill(if dice.one_in(2) { 0xff } else { 0 });
-            }
-            6 => {
-                let from = dice.index(other.len().max(1)).min(other.len());
-                let piece = &other[from..(from + 1 + dice.index(64)).min(other.len())];
-                data.splice(at..at, piece.iter().copied());
-            }
-            _ => drop(data.remove(at)),
-        }
-    }
-}
-
 fn check_mutations(target: &str) {
     let (_, run) = *TARGETS.iter().find(|(name, _)| *name == target).unwrap();
     let corpus = corpus(target);
@@ -86,14 +57,11 @@ fn check_mutations(target: &str) {
     let mut count = 0u64;
     while Instant::now() < until {
         let mut dice = Dice::of(seed, count);
-        let mut data = dice.pick(&corpus).1.clone();
-        let other = dice.pick(&corpus).1.clone();
-        mutate(&mut data, &other, &mut dice);
-        let shown = data.clone();
+        let data = mutated(&corpus, &mut dice);
         let ended = std::panic::catch_unwind(|| run(&data));
         if let Err(panic) = ended {
             let path = std::env::temp_dir().join(format!("factum-fuzz-{target}-{count}"));
-            fs::write(&path, shown).unwrap();
+            fs::write(&path, &data).unwrap();
             println!("the input is in {}: add it to corpus/{target}", path.display());
             std::panic::resume_unwind(panic);
         }
@@ -131,4 +99,9 @@ fn indexes_mutated() {
 #[test]
 fn metadata_mutated() {
     check_mutations("metadata");
+}
+
+#[test]
+fn calls_mutated() {
+    check_mutations("call");
 }

@@ -8,6 +8,8 @@ mod csv;
 mod file;
 mod jsonl;
 mod members;
+#[cfg(test)]
+mod mutated;
 mod record;
 mod xes;
 

@@ -35,6 +35,8 @@ mod connection;
 mod context;
 mod copies;
 mod dcb;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod grpc;
 mod health;

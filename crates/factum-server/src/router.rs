@@ -14,6 +14,7 @@ use crate::{
     socket::HoldsBack,
     v1,
 };
+use bytes::Bytes;
 use factum_proto::{
     event_store::client::{
         gossip::gossip_server::GossipServer, monitoring::monitoring_server::MonitoringServer,
@@ -30,10 +31,14 @@ use factum_proto::{
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
-use tonic::{Status, body::Body, codegen::Service};
+use tonic::{
+    Status,
+    body::Body,
+    codegen::{Service, StdError},
+};
 
 /// The services, made once a connection.
-struct Services {
+pub(crate) struct Services {
     v1: StoreServer<v1::Service>,
     operations: OperationsServer<v1::Operations>,
     kurrent_operations: KurrentOperations<kurrentdb::Service>,
@@ -47,7 +52,7 @@ struct Services {
 }
 
 impl Services {
-    fn new(context: &Context) -> Self {
+    pub(crate) fn new(context: &Context) -> Self {
         let max = context.config.limits.message_bytes_max;
         let kurrentdb = Arc::new(kurrentdb::Service::new(context.clone()));
         Self {
@@ -64,7 +69,11 @@ impl Services {
         }
     }
 
-    async fn call(&self, rpc: &Rpc, request: Request<Counted<Incoming>>) -> Response<Body> {
+    /// The body comes from a connection, or from who tries any bytes at all.
+    pub(crate) async fn call<B>(&self, rpc: &Rpc, request: Request<Counted<B>>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
+    {
         let Ok(response) = match rpc.service {
             kurrentdb::FEATURES_SERVICE => self.features.clone().call(request).await,
             rpc::COPIES => self.copies.clone().call(request).await,

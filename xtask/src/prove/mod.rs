@@ -26,7 +26,7 @@ const USAGE: &str = "\
 Usage: cargo xtask prove [ROW…] [--minutes N] [--threads N]
 
   Runs the rows, or those named, each from where its last run stopped, and tells the ledger.
-  All together take N minutes (20).
+  All together take N minutes (20). A name in front of others (`fuzz`) means all of these.
 
   --list        name the rows, and how far each is
   --summary     write the table in docs/guarantees.md anew
@@ -96,11 +96,16 @@ fn chosen(
     all: Vec<(Row, Program)>,
     names: &[String],
 ) -> Result<Vec<(Row, Program)>, Box<dyn Error>> {
-    if let Some(unknown) = names.iter().find(|name| all.iter().all(|(row, _)| row.name != **name)) {
+    let is_meant = |row: &Row, name: &String| {
+        let rest = row.name.strip_prefix(name.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let is_unknown = |name: &&String| !all.iter().any(|(row, _)| is_meant(row, name));
+    if let Some(unknown) = names.iter().find(is_unknown) {
         let known: Vec<&str> = all.iter().map(|(row, _)| row.name.as_str()).collect();
         return Err(format!("no row is called {unknown}; there are {}", known.join(", ")).into());
     }
-    let is_chosen = |row: &Row| names.is_empty() || names.contains(&row.name);
+    let is_chosen = |row: &Row| names.is_empty() || names.iter().any(|name| is_meant(row, name));
     Ok(all.into_iter().filter(|(row, _)| is_chosen(row)).collect())
 }
 
@@ -165,8 +170,23 @@ mod tests {
     #[test]
     fn an_unknown_row_is_refused_with_the_known_ones() {
         let row = Row::parse("row power-cut images 10 0").unwrap();
-        let program = Program { package: "p", bin: "b", features: "" };
-        let error = chosen(vec![(row, program)], &["powercut".to_owned()]).err().unwrap();
-        assert!(error.to_string().contains("power-cut"), "{error}");
+        let program = Program { package: "p", bin: "b", features: "", folder: "" };
+        for unknown in ["powercut", "pow", "power-cuts"] {
+            let error = chosen(vec![(row.clone(), program)], &[unknown.to_owned()]).err().unwrap();
+            assert!(error.to_string().contains("power-cut"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_front_of_others_means_all_of_these() {
+        let row = |name| Row::parse(&format!("row {name} images 10 0")).unwrap();
+        let program = Program { package: "p", bin: "b", features: "", folder: "" };
+        let all = ["fuzz-a", "fuzz-b", "fuzzy"].map(|name| (row(name), program)).to_vec();
+        let names = |asked: &str| {
+            let chosen = chosen(all.clone(), &[asked.to_owned()]).unwrap();
+            chosen.into_iter().map(|(row, _)| row.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("fuzz"), ["fuzz-a", "fuzz-b"]);
+        assert_eq!(names("fuzz-b"), ["fuzz-b"]);
     }
 }

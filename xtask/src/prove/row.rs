@@ -79,12 +79,15 @@ pub(super) struct Program {
     pub(super) bin: &'static str,
     /// Features that it is built with, as cargo takes them.
     pub(super) features: &'static str,
+    /// The folder of its workspace, where that is not this one.
+    pub(super) folder: &'static str,
 }
 
-const PROGRAMS: [Program; 3] = [
-    Program { package: "factum-sim", bin: "sim-smoke", features: "" },
-    Program { package: "factum-sim", bin: "sim-schedules", features: "schedules" },
-    Program { package: "factum-prove", bin: "prove-real", features: "" },
+const PROGRAMS: [Program; 4] = [
+    Program { package: "factum-sim", bin: "sim-smoke", features: "", folder: "" },
+    Program { package: "factum-sim", bin: "sim-schedules", features: "schedules", folder: "" },
+    Program { package: "factum-prove", bin: "prove-real", features: "", folder: "" },
+    Program { package: "factum-fuzz", bin: "fuzz-prove", features: "", folder: "fuzz" },
 ];
 
 impl Program {
@@ -92,15 +95,19 @@ impl Program {
     pub(super) fn all(workspace: &Workspace) -> Vec<Self> {
         let is_here = |program: &Self| {
             let known = workspace.package(program.package);
-            known.is_some_and(|known| known.bins.iter().any(|one| one == program.bin))
+            let is_own = || workspace.root.join(program.folder).join("Cargo.toml").is_file();
+            known.map_or_else(
+                || !program.folder.is_empty() && is_own(),
+                |known| known.bins.iter().any(|one| one == program.bin),
+            )
         };
         PROGRAMS.into_iter().filter(is_here).collect()
     }
 
     fn command(&self, workspace: &Workspace) -> Command {
-        let Self { package, bin, features } = self;
+        let Self { package, bin, features, folder } = self;
         let mut command = workspace::cargo();
-        command.current_dir(&workspace.root).env("CARGO_TARGET_DIR", &workspace.target);
+        command.current_dir(workspace.root.join(folder)).env("CARGO_TARGET_DIR", &workspace.target);
         command.args(["run", "--quiet", "--release", "--package", package, "--bin", bin]);
         command.args(["--features", features, "--"]);
         command
