@@ -1,6 +1,6 @@
 //! A result that another thread will bring: one value, one waker, no runtime.
 
-use crate::sync::Mutex;
+use crate::sync::modelled::Mutex;
 use std::{
     pin::Pin,
     sync::{Arc, PoisonError},
@@ -78,5 +78,42 @@ impl<T> Future for Completion<T> {
                 Poll::Pending
             }
         }
+    }
+}
+
+/// Every order of the steps of who brings a value and who awaits it.
+#[cfg(all(test, feature = "loom"))]
+mod every_order {
+    use super::*;
+    use loom::{future::block_on, model, thread};
+
+    #[test]
+    fn loom_a_value_arrives_in_every_order() {
+        model(|| {
+            let (filler, completion) = completion();
+            let filling = thread::spawn(move || filler.fill(7));
+            assert_eq!(block_on(completion), Some(7));
+            filling.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_who_awaits_what_is_abandoned_is_told_in_every_order() {
+        model(|| {
+            let (filler, completion) = completion::<u32>();
+            let leaving = thread::spawn(move || drop(filler));
+            assert_eq!(block_on(completion), None);
+            leaving.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_who_awaits_may_go_away_while_it_is_filled() {
+        model(|| {
+            let (filler, completion) = completion();
+            let filling = thread::spawn(move || filler.fill(7));
+            drop(completion);
+            filling.join().unwrap();
+        });
     }
 }

@@ -11,3 +11,12 @@ pub use std::{
     sync::{Condvar, Mutex, MutexGuard, atomic, mpsc},
     thread,
 };
+
+/// The few locks and atomics of the protocols that are checked in every order of their steps, with
+/// the feature `loom`: three threads at most, and nothing of a store.
+pub mod modelled {
+    #[cfg(not(feature = "loom"))]
+    pub use super::{Mutex, MutexGuard, atomic};
+    #[cfg(feature = "loom")]
+    pub use loom::sync::{Mutex, MutexGuard, atomic};
+}

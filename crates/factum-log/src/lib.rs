@@ -56,6 +56,7 @@ mod shared;
 pub mod store;
 pub mod tier;
 pub mod verify;
+mod watermark;
 pub mod write;
 
 pub use error::{Damage, OpenError};

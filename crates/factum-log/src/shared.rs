@@ -1,15 +1,10 @@
 //! What the writer and all readers share: the list of segments, the watermark, who waits for it.
 
 use crate::{
-    durations::Durations,
-    error::Fault,
-    index::directory,
-    options::Options,
-    planted::{Bug, is_on},
-    scrub::Scrubbed,
-    segment::Segment,
+    durations::Durations, error::Fault, index::directory, options::Options, scrub::Scrubbed,
+    segment::Segment, watermark::Watermark,
 };
-use factum_core::{Limits, Position, Timestamp, page::Spare, sync};
+use factum_core::{Limits, Position, Timestamp, page::Spare};
 use std::{
     any::Any,
     collections::HashMap,
@@ -63,14 +58,9 @@ pub(crate) struct Shared {
     /// the index of a segment that was replaced meanwhile does not.
     pub(crate) files: Mutex<()>,
     segments: RwLock<Segments>,
-    /// The position of the last durable event: readers see no further.
-    watermark: sync::atomic::AtomicU64,
+    watermark: Watermark,
     tracked: RwLock<HashMap<Arc<str>, u64>>,
     read_only: RwLock<Option<Arc<str>>>,
-    /// Who waits for the head to move, by number: forgotten when woken, or when they go.
-    waiting: sync::Mutex<HashMap<u64, Waker>>,
-    waiters: AtomicU64,
-    closed: sync::atomic::AtomicBool,
     /// Held by whoever merges index files.
     tending: Mutex<()>,
     /// Held until the last user of the folder is gone.
@@ -108,12 +98,9 @@ impl Shared {
             maintenance: Mutex::default(),
             files: Mutex::default(),
             segments: RwLock::new(Arc::new(opened.segments)),
-            watermark: sync::atomic::AtomicU64::new(opened.head.0),
+            watermark: Watermark::new(opened.head),
             tracked: RwLock::new(opened.tracked),
             read_only: RwLock::new(opened.read_only),
-            waiting: sync::Mutex::default(),
-            waiters: AtomicU64::new(0),
-            closed: sync::atomic::AtomicBool::new(false),
             tending: Mutex::default(),
             _lock: opened.lock,
         }
@@ -195,7 +182,7 @@ impl Shared {
 
     /// The position of the last durable event.
     pub(crate) fn head(&self) -> Position {
-        Position(self.watermark.load(Ordering::Acquire))
+        self.watermark.head()
     }
 
     /// Lets readers see up to a position, and wakes who waits for more.
@@ -204,46 +191,17 @@ impl Shared {
             let mut all = self.tracked.write().unwrap_or_else(PoisonError::into_inner);
             all.extend(tracked);
         }
-        if is_on(Bug::WakeBeforePublish) {
-            self.wake();
-            crate::planted::pause();
-        }
-        let behind = u64::from(is_on(Bug::HeadBehind));
-        let before = self.watermark.swap(head.0.saturating_sub(behind), Ordering::Release);
-        assert!(before <= head.0, "the head never goes back");
-        if !is_on(Bug::WakeBeforePublish) {
-            self.wake();
-        }
+        self.watermark.publish(head);
     }
 
     /// Wakes everybody who waits for the head to move.
     pub(crate) fn wake(&self) {
-        let waiting = std::mem::take(&mut *self.waiting());
-        waiting.into_values().for_each(Waker::wake);
-    }
-
-    fn wait_past(&self, number: u64, seen: Position, waker: &Waker) -> bool {
-        let mut waiting = self.waiting();
-        // Under the lock: a publisher moves the head first, and takes the list then.
-        if self.head() > seen || self.is_closed() {
-            return false;
-        }
-        waiting.insert(number, waker.clone());
-        true
+        self.watermark.wake();
     }
 
     /// Ends every subscription: nothing more will come.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    fn waiting(&self) -> sync::MutexGuard<'_, HashMap<u64, Waker>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watermark.close();
     }
 
     pub(crate) fn tracked(&self, source: &str) -> Option<u64> {
@@ -277,7 +235,7 @@ pub struct Waiter {
 
 impl Waiter {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let number = shared.waiters.fetch_add(1, Ordering::Relaxed);
+        let number = shared.watermark.number();
         Self { shared, number }
     }
 
@@ -285,19 +243,19 @@ impl Waiter {
     /// closed, so that nothing more will come.
     #[must_use]
     pub fn wait_past(&self, seen: Position, waker: &Waker) -> bool {
-        self.shared.wait_past(self.number, seen, waker)
+        self.shared.watermark.wait_past(self.number, seen, waker)
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.shared.waiting().remove(&self.number);
+        self.shared.watermark.forget(self.number);
     }
 }
 
 #[cfg(test)]
 impl Shared {
     pub(crate) fn waiting_count(&self) -> usize {
-        self.waiting().len()
+        self.watermark.waiting_count()
     }
 }

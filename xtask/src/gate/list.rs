@@ -108,7 +108,11 @@ fn sim(runner: &mut Runner) -> Result<(), Stop> {
 
 fn schedules(runner: &mut Runner) -> Result<(), Stop> {
     let run = ["run", "--release", "--package", "factum-sim", "--features", "schedules"];
-    runner.execute(runner.cargo(&[&run[..], &["--bin", "sim-schedules"]].concat()))
+    runner.execute(runner.cargo(&[&run[..], &["--bin", "sim-schedules"]].concat()))?;
+    // The smallest protocols in every order that there is.
+    let every = ["test", "--package", "factum-core", "--package", "factum-log", "--lib"];
+    let features = ["--features", "factum-core/loom,factum-log/loom", "loom_"];
+    runner.execute(runner.cargo(&[&every[..], &features[..]].concat()))
 }
 
 fn fuzz(runner: &mut Runner) -> Result<(), Stop> {
