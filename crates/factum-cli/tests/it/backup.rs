@@ -180,3 +180,19 @@ fn a_server_is_backed_up_and_verified_while_it_takes_appends() {
     place.run(&["verify"]).fails(5, &["does not answer", "help: start it"]);
     place.run(&["--at", "kurrentdb://127.0.0.1:1?tls=false", "verify"]).fails(2, &["file:FOLDER"]);
 }
+
+/// The same of a server's store, which goes on meanwhile and is none the worse.
+#[test]
+fn a_backup_over_the_network_that_is_killed_goes_on() {
+    let mut place = Place::new();
+    fill(&place, 0, 6000);
+    let server = place.serve();
+    kill_in(&place, &["backup", "kept"], "kept/00000000000000000001.log.tmp");
+    place.run(&["restore", "kept", "--to", "file:none"]).fails(4, &["no backup in kept"]);
+    fill(&place, 6000, 10);
+    let said = place.run(&["backup", "kept"]).ok();
+    assert!(said.starts_with("backed up to position 6010:"), "{said}");
+    place.run(&["--at", "file:kept", "verify"]).ok();
+    place.run(&["restore", "kept", "--to", "file:all"]).ok();
+    assert_eq!(exported(&place, "file:all"), exported(&place, &server.url));
+}

@@ -1,10 +1,11 @@
 //! Backups and what is restored from them: exactly what the store held, then or at a moment before.
 
 use crate::tools::*;
-use factum_core::{Append, Limits, Position, RecordedEvent};
+use factum_core::{Append, Change, Limits, Position, Query, Read, RecordedEvent, Revision, Select};
 use factum_log::{
-    Job, OpenError, Reader, World, Writer,
+    Job, LogStore, OpenError, Reader, World, Writer,
     backup::{BackupError, Restore, RestoreError, Restored, Taken, Upto, backup, restore},
+    rewrite::{EraseRequest, ScavengeOptions, Stop},
     verify::{Defect, verify},
 };
 use std::{
@@ -332,4 +333,54 @@ fn a_restore_that_was_stopped_begins_anew() {
     let restored = restore(&what, &World::default(), &mut |_| true).unwrap();
     assert_eq!(restored.head, reader.head());
     assert_eq!(place.restored().0, everything(&reader));
+}
+
+/// What is gone from the store is gone from the next backup, and what is restored is what is left.
+#[test]
+fn what_was_scavenged_and_erased_is_restored_as_it_is() {
+    const SECRET: &str = "jane.doe@example.org";
+    let place = Place::new();
+    let (mut writer, reader) = open(&place.at("store"), &small());
+    step(&mut writer, Append::to(name("secret-1"), [event(7, "t", SECRET)]));
+    fill(&mut writer, 1, 80);
+    take(&reader, &place.at("backup")).unwrap();
+    let delete = Job::change(name("s-1"), Change::Delete, None, &Limits::default());
+    writer.step(vec![delete.unwrap()]).pop().unwrap().unwrap();
+    let options = ScavengeOptions { grace_s: 0, threshold_percent: 0, ..Default::default() };
+    let report = reader.maintenance().scavenge(&options, &Stop::default(), &mut |_| {}).unwrap();
+    assert!(report.events_removed > 20, "{report:?}");
+    drop((writer, reader));
+    let store = LogStore::open(&place.at("store"), small()).unwrap();
+    let (stream, revision) = (name("secret-1"), Revision(0));
+    let (reason, by) = ("asked for".into(), "jo".into());
+    block_on(store.erase(EraseRequest { stream, revision, reason, by })).unwrap();
+    store.close();
+    let (writer, reader) = open(&place.at("store"), &small());
+    take(&reader, &place.at("backup")).unwrap();
+    whole(&place.at("backup"));
+    for file in fs::read_dir(place.at("backup")).unwrap() {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
+    }
+    place.restore(Upto::End).unwrap();
+    whole(&place.at("restored"));
+    let (mut restored, there) = open(&place.at("restored"), &small());
+    let everything = Read::query(Query::All);
+    assert_eq!(all(&there, everything.clone()), all(&reader, everything));
+    for stream in ["s-0", "s-1", "s-2", "secret-1", "$erasures"] {
+        let read = Read::select(Select::Stream(name(stream)));
+        let state = |reader: &Reader| reader.read(read.clone()).unwrap().state;
+        assert_eq!(
+            (state(&there), all(&there, read.clone())),
+            (state(&reader), all(&reader, read))
+        );
+    }
+    let next = restored.step(vec![append("s-1", [event(1 << 80, "t", "{}")])]).pop().unwrap();
+    assert_eq!(next.unwrap().streams[0].last, writer_says(writer));
+}
+
+/// The revision that the stream `s-1` goes on with.
+fn writer_says(mut writer: Writer) -> Revision {
+    let next = writer.step(vec![append("s-1", [event(1 << 80, "t", "{}")])]).pop().unwrap();
+    next.unwrap().streams[0].last
 }

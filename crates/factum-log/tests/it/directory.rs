@@ -8,9 +8,14 @@ mod counting;
 use crate::tools::*;
 use counting::CountingDisk;
 use factum_core::{
-    Append, Check, Direction, EventData, Position, Query, Read, RecordedEvent, StreamName, Tag,
+    Append, Change, Check, Direction, EventData, EventType, Position, Query, Read, RecordedEvent,
+    Select, StreamName, Tag,
 };
-use factum_log::{Job, Options, PageCache, Reader, World, Writer, verify};
+use factum_log::{
+    Job, Options, PageCache, Reader, World, Writer,
+    rewrite::{ScavengeOptions, Stop},
+    verify,
+};
 use std::{fs, path::Path, sync::Arc};
 
 /// Segments as small as they get, merged two by two, hardly anything open or cached.
@@ -213,4 +218,49 @@ fn however_many_segments_there_are_few_files_and_pages_are_touched() {
         assert!(more_files <= most && more_files < 24, "{files} and then {more_files} files");
         assert!(more_pages <= pages + 36 && more_pages < 80, "{pages}, then {more_pages} pages");
     }
+}
+
+/// Segments are rewritten under a run that knows the old ones: what is new in them, the type of
+/// emptied places, is found, now and at the next opening.
+#[test]
+fn a_scavenge_under_a_run_changes_no_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), &tiny(), 12);
+    let (mut writer, reader) = open(dir.path(), &tiny());
+    assert!(!derived(dir.path(), ".dir").is_empty());
+    let all_streams = || (1..30).map(|n| format!("s-{n}")).chain(["wide-1".to_owned()]);
+    let of = |reader: &Reader, stream: &str| {
+        let read = Read::select(Select::Stream(name(stream)));
+        (reader.read(read.clone()).unwrap().state, all(reader, read))
+    };
+    let gone = ["s-2", "s-9", "s-20"];
+    for stream in gone {
+        let limits = Options::default().limits;
+        let delete = Job::change(name(stream), Change::Delete, None, &limits).unwrap();
+        step(&mut writer, delete);
+    }
+    let before: Vec<_> = all_streams().map(|stream| of(&reader, &stream)).collect();
+    let options = ScavengeOptions { grace_s: 0, threshold_percent: 0, ..Default::default() };
+    let report = reader.maintenance().scavenge(&options, &Stop::default(), &mut |_| {}).unwrap();
+    assert!(report.segments_rewritten >= 3, "{report:?}");
+    let check = |reader: &Reader| {
+        let after: Vec<_> = all_streams().map(|stream| of(reader, &stream)).collect();
+        assert_eq!(after, before);
+        let emptied = Query::types([EventType::new("$scavenged").unwrap()]);
+        let emptied = all(reader, Read::query(emptied));
+        let mut streams: Vec<&str> = emptied.iter().map(|one| one.stream().as_str()).collect();
+        streams.sort_unstable();
+        assert_eq!(streams, ["s-2", "s-20", "s-9"]);
+        for n in 1..30 {
+            let tag = Tag::new(&format!("k:{n}")).unwrap();
+            let stream = format!("s-{n}");
+            let left = all(reader, Read::query(Query::tag(tag)));
+            let left = left.iter().filter(|event| event.stream().as_str() == stream).count();
+            assert_eq!(left, of(reader, &stream).1.len(), "{stream}");
+        }
+    };
+    check(&reader);
+    drop((writer, reader));
+    let (_writer, reader) = open(dir.path(), &tiny());
+    check(&reader);
 }

@@ -62,6 +62,12 @@ impl Emulator {
         Ok(answer)
     }
 
+    /// The bucket, below a prefix, as a command is told of it.
+    #[allow(dead_code, reason = "the command's tests use it")]
+    pub fn url(&self, bucket: &str) -> String {
+        url(self.port, bucket)
+    }
+
     /// The bucket, below a prefix.
     pub fn tier(&self, bucket: &str) -> ObjectTier {
         at_port(self.port, bucket)
@@ -70,11 +76,13 @@ impl Emulator {
 
 /// A bucket at a port of this machine.
 pub fn at_port(port: u16, bucket: &str) -> ObjectTier {
-    let endpoint = format!("http://127.0.0.1:{port}");
-    let url = format!("s3://{bucket}/of/tests?region=us-east-1&endpoint={endpoint}");
     let credentials =
         Credentials { access_key_id: "test".into(), secret_access_key: "test".into() };
-    ObjectTier::open_as(&url, &credentials).unwrap()
+    ObjectTier::open_as(&url(port, bucket), &credentials).unwrap()
+}
+
+fn url(port: u16, bucket: &str) -> String {
+    format!("s3://{bucket}/of/tests?region=us-east-1&endpoint=http://127.0.0.1:{port}")
 }
 
 impl Drop for Emulator {
