@@ -489,6 +489,10 @@ pub(crate) struct Dev {
     /// Compress sealed segments in the background [default: none]
     #[arg(long, value_name = "zstd[:LEVEL]|none", value_parser = parse::compression)]
     pub(crate) compress: Option<Compression>,
+    /// Bytes a second of sealed files that are read again to find what rots: 4MiB, off
+    /// [default: 1MiB]
+    #[arg(long, value_name = "RATE", value_parser = parse::rate)]
+    pub(crate) scrub: Option<u64>,
 }
 
 /// A store for others.
@@ -512,6 +516,10 @@ pub(crate) struct Serve {
     /// Compress sealed segments in the background [default: none]
     #[arg(long, value_name = "zstd[:LEVEL]|none", value_parser = parse::compression)]
     pub(crate) compress: Option<Compression>,
+    /// Bytes a second of sealed files that are read again to find what rots: 4MiB, off
+    /// [default: 1MiB]
+    #[arg(long, value_name = "RATE", value_parser = parse::rate)]
+    pub(crate) scrub: Option<u64>,
     /// A TOML file with these options as keys (data, listen, tier, compress, insecure), and limits
     /// in a table
     #[arg(long, value_name = "FILE")]

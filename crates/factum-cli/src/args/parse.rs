@@ -187,6 +187,11 @@ pub(crate) fn compression(text: &str) -> Result<Compression, String> {
     LEVELS.contains(&level).then_some(Compression::Zstd { level }).ok_or_else(wrong)
 }
 
+/// Bytes a second, as a size, or `off`: 0.
+pub(super) fn rate(text: &str) -> Result<u64, String> {
+    if text == "off" { Ok(0) } else { size(text).map_err(|why| format!("{why}, or off")) }
+}
+
 /// The character between cells: one byte.
 pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
@@ -245,6 +250,12 @@ mod tests {
         for bad in ["", "lz4", "zstd:", "zstd:0", "zstd:23", "zstd:-5", "zstd:x", "none:3"] {
             assert!(compression(bad).is_err_and(|why| why.contains("zstd:LEVEL")), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_rate_may_be_off() {
+        assert_eq!((rate("off"), rate("0"), rate("2MiB")), (Ok(0), Ok(0), Ok(2 << 20)));
+        assert!(rate("slow").unwrap_err().ends_with(", or off"));
     }
 
     #[test]

@@ -43,8 +43,11 @@ pub(super) async fn dev(args: args::Dev, out: &mut Out) -> Outcome {
     }
     let stop = Stop::listen();
     let (world, _) = tier::world(&args.data)?;
+    let mut settings = Settings::default();
+    settings.store.scrub_bytes_per_second = args.scrub;
     let compression = args.compress.unwrap_or_default();
-    let log = store::open_in(&args.data, Options { world, compression, ..Options::default() })?;
+    let options = Options { compression, ..settings.options(world) };
+    let log = store::open_in(&args.data, options)?;
     let host = Host::start(&args.data, log, Config::new(listen)).await?;
     host.banner(out)?;
     host.run(stop, out).await
@@ -52,7 +55,9 @@ pub(super) async fn dev(args: args::Dev, out: &mut Out) -> Outcome {
 
 /// A store for others.
 pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
-    let file = args.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
+    let file = args.config.as_deref().map(Settings::read).transpose()?;
+    let mut file = file.unwrap_or_default();
+    file.store.scrub_bytes_per_second = args.scrub.or(file.store.scrub_bytes_per_second);
     if !args.insecure && !file.insecure {
         return Err(Failure::usage(
             "TLS and users are not there yet: this release serves in the open",

@@ -38,6 +38,8 @@ pub(super) struct Settings {
 #[serde(deny_unknown_fields)]
 pub(super) struct Store {
     segment_bytes: Option<NonZeroU64>,
+    /// 0 for not at all.
+    pub(super) scrub_bytes_per_second: Option<u64>,
 }
 
 /// How much of what clients can make grow is taken in; what is over it is refused.
@@ -79,6 +81,7 @@ impl Settings {
         let compression = self.compress;
         let mut options = Options { world, compression, ..Options::default() };
         set(&mut options.segment_bytes, self.store.segment_bytes);
+        set(&mut options.scrub_bytes_per_second, self.store.scrub_bytes_per_second);
         set(&mut options.queue_jobs_max, self.limits.queue_jobs_max);
         set(&mut options.queue_bytes_max, self.limits.queue_bytes_max);
         set(&mut options.read_jobs_max, self.limits.read_jobs_max);
@@ -140,6 +143,9 @@ mod tests {
         expect.calls_max = 7;
         assert_eq!(server, expect, "nothing else has changed");
         assert_eq!(store.queue_bytes_max, Options::default().queue_bytes_max);
+        let off = parse("[store]\nscrub_bytes_per_second = 0").unwrap().options(World::default());
+        assert_eq!(off.scrub_bytes_per_second, 0, "it may be nothing");
+        assert_ne!(store.scrub_bytes_per_second, 0);
     }
 
     #[test]

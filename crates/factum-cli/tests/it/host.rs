@@ -1,6 +1,6 @@
 //! `dev` and `serve`: what they refuse, what they say, how they end.
 
-use super::support::{Place, Server};
+use super::support::{Place, Server, eventually};
 
 #[test]
 fn dev_says_where_it_is_and_what_to_try_and_ends_politely() {
@@ -144,4 +144,29 @@ fn newer(log: &std::path::Path) {
     let covered = [&bytes[..12], &bytes[16..128]].concat();
     bytes[12..16].copy_from_slice(&crc32c::crc32c(&covered).to_le_bytes());
     std::fs::write(log, bytes).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn scrubbing_can_be_turned_off() {
+    let place = Place::new();
+    place.write("off.toml", "insecure = true\n[store]\nscrub_bytes_per_second = 0\n");
+    let dev: &[&str] = &["dev", "--data", "d", "--listen", "127.0.0.1:0"];
+    let serve: &[&str] =
+        &["serve", "--config", "off.toml", "--data", "s", "--listen", "127.0.0.1:0"];
+    for (command, more, scrubs) in [
+        (dev, &[][..], true),
+        (dev, &["--scrub", "off"], false),
+        (serve, &[], false),
+        (serve, &["--scrub", "4MiB"], true),
+    ] {
+        let says = if command == dev { "Ctrl-C stops" } else { "factum serves" };
+        let server = Server::start(&mut place.command(&[command, more].concat()), says);
+        // A thread names itself: it has begun when it has its name.
+        let has = |wanted: &str| server.threads().iter().any(|name| name == wanted);
+        let begun = if scrubs { "factum-scrub" } else { "factum-read" };
+        eventually(begun, || has(begun).then_some(()));
+        assert_eq!(has("factum-scrub"), scrubs, "{command:?} {more:?}");
+    }
+    place.run(&["dev", "--scrub", "slow"]).fails(2, &["TB, or off"]);
 }

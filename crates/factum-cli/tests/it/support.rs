@@ -177,6 +177,17 @@ impl Server {
         line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
     }
 
+    /// The names of the process's threads.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let name = |task: std::io::Result<std::fs::DirEntry>| {
+            // One that ends meanwhile has no name any more.
+            std::fs::read_to_string(task.unwrap().path().join("comm")).ok()
+        };
+        tasks.filter_map(name).map(|name| name.trim().to_owned()).collect()
+    }
+
     /// As a power cut would, but for the disk's own memory.
     pub(crate) fn kill_9(mut self) {
         self.child.kill().unwrap();
