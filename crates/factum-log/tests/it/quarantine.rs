@@ -9,6 +9,7 @@ use factum_log::{
     Job, Options, Reader, World, Writer,
     backup::{Restore, Upto, backup, restore},
     disk::{Disk, File, Mode, OsDisk},
+    format::header::HEADER_BYTES,
     quarantine::{
         Loss, Quarantine, QuarantineError, Undo, UndoError, Undone, quarantine, survey, undo,
     },
@@ -63,8 +64,10 @@ fn damage(dir: &Path, base: u64, position: u64) -> Vec<u8> {
     let whole = fs::read(log(dir, base)).unwrap();
     let mut bytes = whole.clone();
     let id = uuid::Uuid::from_u128(position.into());
-    let at = bytes.windows(16).position(|window| window == id.as_bytes()).unwrap();
-    bytes[at + 30] ^= 1;
+    // Not in the head: its zeroes and the first checksum may look like an id.
+    let frames = &bytes[HEADER_BYTES..];
+    let at = frames.windows(16).position(|window| window == id.as_bytes()).unwrap();
+    bytes[HEADER_BYTES + at + 30] ^= 1;
     fs::write(log(dir, base), bytes).unwrap();
     whole
 }
