@@ -69,6 +69,7 @@ fn catcher(bug: Bug) -> &'static str {
         Bug::IgnoreWriteError => "call-errors",
         Bug::PoisonWhenFull => "full-disk",
         Bug::ReplaceBeforeAside | Bug::SalvageHalf | Bug::ForgetRange => "quarantine",
+        Bug::ReplicaShowsEarly | Bug::ReplicaClaimsMore | Bug::ReplicaKeepsOld => "replica",
     }
 }
 

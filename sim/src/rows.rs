@@ -12,6 +12,7 @@ mod packed;
 mod power;
 mod quarantine;
 mod recovery;
+mod replica;
 mod rewrite;
 mod runner;
 mod sectors;
@@ -127,6 +128,7 @@ pub const ROWS: &[Row] = &[
     row("quarantine", "images", quarantine::case).size(5_000, 500_000).share(8),
     row("tier", "images", tier::case).size(5_000, 500_000).share(6),
     row("packed", "images", packed::case).size(5_000, 500_000).share(8),
+    row("replica", "images", replica::case).size(5_000, 500_000).share(10),
     row("verify", "bytes", verify::case).size(20_000, 1_000_000).share(8),
     row("sequences", "images", sequences::case)
         .size(100_000, 0)

@@ -4,11 +4,13 @@
 //! and tracked positions. What must hold: a file appears under its name only when it is whole and
 //! durable, and every frame of it has been checked on the way.
 
+mod extended;
 mod local;
 mod segment;
 mod walk;
 
-pub(crate) use segment::{Copied, Source as SegmentSource, copy_segment};
+pub(crate) use extended::{Extended, Part};
+pub(crate) use segment::{Copied, Source as SegmentSource, copy_segment, copy_unnamed, unfinished};
 pub(crate) use walk::Walk;
 
 use crate::{error::Fault, segment::segment_path};
@@ -45,6 +47,20 @@ pub struct Held {
     pub end: u64,
     /// Nothing more will be written to it.
     pub is_sealed: bool,
+}
+
+impl Inventory {
+    /// How long the log is; `None` if no segment is named.
+    #[must_use]
+    pub fn length(&self) -> Option<Length> {
+        self.segments.last().map(|newest| Length { base: newest.base, end: newest.end })
+    }
+
+    /// The segment that begins at a position.
+    pub(crate) fn segment(&self, base: u64) -> Option<&Held> {
+        let at = self.segments.binary_search_by_key(&base, |held| held.base).ok()?;
+        self.segments.get(at)
+    }
 }
 
 impl Held {
@@ -98,6 +114,16 @@ pub trait Source {
 
     /// What there is now.
     fn inventory(&self) -> Result<Inventory, SourceError>;
+
+    /// What there is once the log is longer than that, or after some seconds at most: segments from
+    /// the position `from` on.
+    fn news(&self, seen: Length, from: u64) -> Result<Inventory, SourceError> {
+        let _ = (seen, from);
+        self.inventory()
+    }
+
+    /// Ends a call that waits, and each one that comes.
+    fn interrupt(&self) {}
 
     /// Bytes of a segment: of a range of at most [`PIECE_BYTES_MAX`] all, and at least one.
     fn piece(&self, of: &Held, range: Range<u64>) -> Result<Vec<u8>, SourceError>;

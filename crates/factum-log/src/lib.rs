@@ -17,6 +17,7 @@
 //! | [`backup`](mod@backup) | a copy to go back to, and going back |
 //! | [`copy`] | segments copied as they are, checked on the way |
 //! | `scrub` | sealed files are read again in the background |
+//! | [`mod@replica`] | a folder that follows another store, and is read |
 //! | [`mod@verify`] | every byte, compared with every other that says the same |
 //! | [`mod@quarantine`] | damaged segments put aside, and what is lost with them |
 //! | [`rewrite`] | scavenging: sealed segments without what is gone |
@@ -48,6 +49,7 @@ mod planted;
 pub mod quarantine;
 pub mod read;
 mod recovery;
+pub mod replica;
 pub mod rewrite;
 pub mod rng;
 mod scrub;

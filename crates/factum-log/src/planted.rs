@@ -104,6 +104,12 @@ factum_core::planted_bugs! {
     SalvageHalf,
     /// Not all that is lost is said to be.
     ForgetRange,
+    /// A replica shows what came before it is durable.
+    ReplicaShowsEarly,
+    /// A replica writes frames that say more is durable than is durable on its own disk.
+    ReplicaClaimsMore,
+    /// A replica keeps a segment that its source has rewritten.
+    ReplicaKeepsOld,
     /// Readers are told of all but the last event.
     HeadBehind,
     /// Who waits for the head is woken before it has moved.

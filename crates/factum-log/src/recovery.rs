@@ -12,12 +12,14 @@ mod closed;
 mod create;
 mod load;
 mod scan;
+mod take_in;
 mod window;
 
 pub(crate) use closed::{CLOSED, Closed};
 pub(crate) use create::{NewSegment, Prepared, create_segment};
 pub(crate) use load::sync_above;
-pub(crate) use scan::{Place, Scan, scan_before, scan_with};
+pub(crate) use scan::{Place, Scan, scan, scan_before, scan_with};
+pub(crate) use take_in::{FrameAt, take_in};
 pub(crate) use window::Window;
 
 use crate::{
@@ -43,19 +45,60 @@ pub(crate) const HOLDER: &str = "HOLDER";
 /// Ends the names of files that are not whole yet.
 pub(crate) const UNFINISHED: &str = ".tmp";
 
+/// Who opens a folder.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    /// Goes on in the log: finds a segment to write to, be it a new one.
+    Writer,
+    /// Adds what another store has written, and nothing of its own.
+    Replica {
+        /// Why appends are refused.
+        why: Arc<str>,
+    },
+}
+
+/// A folder that is ours: its lock, and the settings as they hold in it.
+pub(crate) struct Taken {
+    pub(crate) options: Options,
+    lock: Box<dyn Any + Send + Sync>,
+}
+
+/// What was found in a folder, and made good.
+pub(crate) struct Found {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tail: Tail,
+    /// The newest segment has its seal.
+    pub(crate) is_sealed: bool,
+    /// What is damaged.
+    pub(crate) damage: Option<Arc<str>>,
+}
+
 /// Opens a folder, creating it if need be.
 ///
 /// Fails if another process has it open, if a newer release wrote it, or if the disk refuses.
 /// Damage is no failure: the store opens to read only ([`Writer::read_only`] says why).
-pub fn open(dir: &Path, mut options: Options) -> Result<(Writer, Reader), OpenError> {
+pub fn open(dir: &Path, options: Options) -> Result<(Writer, Reader), OpenError> {
+    let found = recover(dir, take(dir, options)?, &Role::Writer)?;
+    let writer = Writer::new(found.shared.clone(), found.tail);
+    Ok((writer, Reader::new(found.shared)))
+}
+
+/// Locks a folder, creating it if need be.
+pub(crate) fn take(dir: &Path, mut options: Options) -> Result<Taken, OpenError> {
     options.fit_to_format();
     let disk = PooledDisk::new(options.world.disk, options.open_files_max);
     options.world.disk = Arc::new(disk);
     let disk = &*options.world.disk;
     disk.create_dir(dir).map_err(Fault::io("create", dir))?;
     let lock = lock(dir, disk)?;
-    let loaded = load::load(dir, &options)?;
-    let read_only = loaded.read_only();
+    Ok(Taken { options, lock })
+}
+
+/// Finds out what is in a folder, and makes it good.
+pub(crate) fn recover(dir: &Path, taken: Taken, role: &Role) -> Result<Found, OpenError> {
+    let Taken { options, lock } = taken;
+    let loaded = load::load(dir, &options, role)?;
+    let (read_only, damage) = (loaded.read_only(), loaded.damage());
     if read_only.is_none() {
         make_good(dir, &options, &loaded)?;
     }
@@ -64,11 +107,15 @@ pub fn open(dir: &Path, mut options: Options) -> Result<(Writer, Reader), OpenEr
         directory::remove(dir, &options, &stale);
     }
     let Loaded { segments, tail, tracked, head, floor_ns, .. } = loaded;
+    let read_only = match role {
+        Role::Writer => read_only,
+        Role::Replica { why } => Some(why.clone()),
+    };
     let opened = Opened { dir: dir.to_owned(), options, segments, head, tracked, read_only, lock };
     let shared = Arc::new(Shared::new(opened));
+    let is_sealed = tail.sealed;
     let tail = Tail { offset: tail.end, zeroed: tail.zeroed, closed: tail.closed, floor_ns };
-    let writer = Writer::new(shared.clone(), tail);
-    Ok((writer, Reader::new(shared)))
+    Ok(Found { shared, tail, is_sealed, damage })
 }
 
 /// Keeps everybody else out of a folder that is there.

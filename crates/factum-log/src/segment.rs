@@ -8,6 +8,7 @@ use crate::{
         header::{REWRITTEN, SegmentHeader},
     },
     index::{AllLost, FrameRef, Index, Lost},
+    options::Options,
     planted::{Bug, is_on},
 };
 use std::{
@@ -37,6 +38,9 @@ pub(crate) fn base_of(file_name: &str) -> Option<u64> {
 pub(crate) fn indexed_base_of(file_name: &str) -> Option<u64> {
     base_of(&format!("{}.log", file_name.strip_suffix(".idx")?))
 }
+
+/// The least that is zeroed ahead, in bytes.
+const ZERO_AHEAD_MIN: u64 = 256 * 1024;
 
 /// Written over and over where many zeroes are: few enough to stay in a processor's cache.
 static ZEROES: [u8; 256 << 10] = [0; 256 << 10];
@@ -146,6 +150,34 @@ impl Segment {
             at += len as u64;
         }
         Ok(())
+    }
+
+    /// Makes sure that a write up to `end` changes neither the file's length nor its extents; gives
+    /// how far the file has zeroes, durably, that were written ahead before up to `zeroed`.
+    pub(crate) fn zero_ahead(
+        &self,
+        zeroed: u64,
+        end: u64,
+        options: &Options,
+    ) -> Result<u64, Fault> {
+        if end <= zeroed {
+            return Ok(zeroed);
+        }
+        // Twice as far each time, so that a small store stays small.
+        let ahead = zeroed.max(ZERO_AHEAD_MIN).min(options.zero_ahead_bytes_max);
+        let wanted = (zeroed + ahead).min(options.segment_bytes).max(end);
+        match self.zero_durably(zeroed..wanted) {
+            // The last bytes of a disk are for events, not for zeroes.
+            Err(fault) if fault.is_full() && wanted > end => self.zero_durably(zeroed..end),
+            done => done,
+        }
+    }
+
+    fn zero_durably(&self, range: Range<u64>) -> Result<u64, Fault> {
+        let end = range.end;
+        self.zero(range).map_err(Fault::io("write zeroes ahead to", &self.path))?;
+        self.file.sync().map_err(Fault::io("sync", &self.path))?;
+        Ok(end)
     }
 
     /// The ordinal of a position, which is at or after the segment's base.

@@ -6,14 +6,21 @@
 
 mod batches;
 mod erase;
+mod follow;
 mod pool;
 mod queue;
 mod threads;
 
 pub use batches::LogBatches;
+pub use follow::{Follow, Following, Lag};
 
 use crate::{
-    Job, OpenError, Options, Reader, disk::Mode, error::Fault, read::Begun, recovery::HOLDER,
+    Job, OpenError, Options, Reader,
+    disk::Mode,
+    error::Fault,
+    read::Begun,
+    recovery::HOLDER,
+    replica::{Replica, ReplicaError},
 };
 use factum_core::{
     Append, AppendError, Capabilities, Change, EventStore, Expected, Position, Read, ReadError,
@@ -22,7 +29,7 @@ use factum_core::{
 use pool::Pool;
 use queue::Queue;
 use std::{future::poll_fn, path::Path, sync::Arc, task::Poll};
-use threads::Threads;
+use threads::{Adds, Threads};
 
 /// An event store in a folder. Clones share it; the last one to go closes it.
 ///
@@ -58,12 +65,17 @@ struct Inner {
     queue: Arc<Queue>,
     pool: Arc<Pool>,
     capabilities: Capabilities,
+    /// Where the log comes from, if this is a replica.
+    following: Option<Arc<Following>>,
     threads: Threads,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queue.close();
+        if let Some(following) = &self.following {
+            following.stop();
+        }
         self.threads.join_writer();
         self.reader.shared.close();
         self.pool.close();
@@ -78,14 +90,61 @@ impl LogStore {
     /// Damage is no failure: the store opens to read only ([`LogStore::read_only`] says why).
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let queue = Arc::new(Queue::new(&options));
-        let pool = Arc::new(Pool::new(options.read_jobs_max));
         let (writer, reader) = crate::open(dir, options)?;
-        let capabilities = Capabilities { limits: *reader.shared.limits(), ..Capabilities::full() };
+        let adds = Adds::Writer(Box::new(writer), queue.clone());
+        Self::start(reader, queue, (adds, None))
+    }
+
+    /// Opens a folder that follows another store: what that has appended is here soon, and can be
+    /// read. Appends, and all that changes the store, are refused with the name of the source.
+    ///
+    /// A folder that has nothing yet fetches the first segment before this returns; one that has
+    /// something needs no source to be opened, and serves what it has. The source is followed on a
+    /// thread of its own; [`LogStore::lag`] says how that goes.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] says why, and what to do.
+    pub fn follow(dir: &Path, options: Options, follow: Follow) -> Result<Self, ReplicaError> {
+        let queue = Arc::new(Queue::new(&options));
+        let (mut replica, reader) = Replica::open((dir, options), &*follow.source, follow.why())?;
+        // Whether it is the right one is known at once, where it answers.
+        if let Ok(inventory) = follow.source.inventory()
+            && let Err(error) = replica.step(&*follow.source, &inventory)
+            && error.is_unlike()
+        {
+            return Err(error);
+        }
+        queue.close();
+        let following = Arc::new(Following::new(follow, &reader));
+        let adds = Adds::Replica(Box::new(replica), following.clone());
+        Ok(Self::start(reader, queue, (adds, Some(following)))?)
+    }
+
+    fn start(
+        reader: Reader,
+        queue: Arc<Queue>,
+        (adds, following): (Adds, Option<Arc<Following>>),
+    ) -> Result<Self, OpenError> {
+        let shared = &reader.shared;
+        let pool = Arc::new(Pool::new(shared.options.read_jobs_max));
+        let capabilities = Capabilities { limits: *shared.limits(), ..Capabilities::full() };
         // Whoever said to serve this folder is gone: the lock is ours.
-        let disk = &*reader.shared.options.world.disk;
-        let _ = disk.remove(&dir.join(HOLDER));
-        let threads = Threads::start(writer, &queue, &pool, &reader)?;
-        Ok(Self { inner: Arc::new(Inner { reader, queue, pool, capabilities, threads }) })
+        let _ = shared.options.world.disk.remove(&shared.dir.join(HOLDER));
+        let threads = Threads::start(adds, &pool, &reader)?;
+        let inner = Inner { reader, queue, pool, capabilities, following, threads };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How it follows another store; `None` if it follows none.
+    #[must_use]
+    pub fn following(&self) -> Option<Arc<Following>> {
+        self.inner.following.clone()
+    }
+
+    /// How far it is behind the store that it follows; `None` if it follows none.
+    #[must_use]
+    pub fn lag(&self) -> Option<Lag> {
+        self.inner.following.as_ref().map(|following| following.lag())
     }
 
     /// Why appends are refused, if they are.
@@ -118,6 +177,10 @@ impl LogStore {
 
     async fn submit(&self, job: Job) -> Result<Receipt, AppendError> {
         let shared = &self.inner.reader.shared;
+        if self.inner.following.is_some() {
+            let why = shared.read_only().expect("a replica takes no appends");
+            return Err(AppendError::ReadOnly { why });
+        }
         let began_ns = shared.ticks_ns();
         let completion = self.inner.queue.submit(job)?;
         let reply = completion.await.unwrap_or_else(|| {
@@ -234,6 +297,9 @@ impl EventStore for LogStore {
         all.counter("overloaded_appends_total", queue.overloaded(), what);
         let what = "Reads refused because too many waited";
         all.counter("overloaded_reads_total", pool.overloaded(), what);
+        if let Some(following) = &self.inner.following {
+            following.tell(&mut all);
+        }
         Ok(all)
     }
 }

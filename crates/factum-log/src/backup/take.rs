@@ -3,7 +3,7 @@
 use super::{BACKUP, BackupError, Entry, Manifest, Unreadable};
 use crate::{
     copy::{
-        self, Copied, Held, Inventory, PIECE_BYTES_MAX, SegmentSource, SourceError, copy_segment,
+        self, Copied, Extended, Held, Inventory, PIECE_BYTES_MAX, Part, SourceError, copy_segment,
     },
     disk::{Disk, File, Mode, put_whole},
     error::Fault,
@@ -15,12 +15,7 @@ use crate::{
     verify::{Progress, Watch},
 };
 use factum_core::{Position, Timestamp};
-use std::{
-    any::Any,
-    io,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{any::Any, io, path::Path};
 
 /// How often a backup begins anew as segments are rewritten under it.
 const ATTEMPTS_MAX: usize = 8;
@@ -89,9 +84,6 @@ fn is_inside(dir: &Path, folder: &Path) -> bool {
     let (dir, folder) = (absolute(dir), absolute(folder));
     dir.starts_with(&folder) || folder.starts_with(&dir)
 }
-
-/// A file of a segment, and how many bytes of it count.
-type Part = (Box<dyn File>, u64);
 
 /// The folder of the backup.
 struct Target<'a> {
@@ -257,7 +249,7 @@ impl Run<'_> {
         let path = segment_path(self.target.dir, held.base);
         let there = self.usable(held)?;
         self.segments += 1;
-        let mut from = FromStore { source: self.source, held, there, path: &path, copied: 0 };
+        let mut from = Extended::<BackupError>::new((self.source, held), there, &path);
         let mut copied = copy_segment(&mut from, held.end, self.target.disk, &path);
         if matches!(copied, Err(BackupError::Disk(Fault::Damaged { .. }))) && from.there.is_some() {
             // What was there is damaged: all of it comes from the store.
@@ -313,40 +305,4 @@ pub(crate) fn crc_of(file: &dyn File, bytes: u64) -> io::Result<u32> {
         at += len;
     }
     Ok(crc)
-}
-
-/// A segment of the store, of which the first part may be in the backup already.
-struct FromStore<'a> {
-    source: &'a dyn copy::Source,
-    held: &'a Held,
-    there: Option<Part>,
-    path: &'a Path,
-    copied: u64,
-}
-
-impl SegmentSource for FromStore<'_> {
-    type Error = BackupError;
-
-    fn path(&self, offset: u64) -> PathBuf {
-        match &self.there {
-            Some((_, bytes)) if offset < *bytes => self.path.to_owned(),
-            _ => self.source.name(self.held),
-        }
-    }
-
-    fn read(&mut self, range: Range<u64>) -> Result<Vec<u8>, BackupError> {
-        match &self.there {
-            Some((file, bytes)) if range.start < *bytes => {
-                let len = range.end.min(*bytes) - range.start;
-                let mut piece = vec![0; usize::try_from(len).expect("a piece is small")];
-                file.read_at(&mut piece, range.start).map_err(Fault::io("read", self.path))?;
-                Ok(piece)
-            }
-            _ => {
-                let piece = self.source.piece(self.held, range)?;
-                self.copied += piece.len() as u64;
-                Ok(piece)
-            }
-        }
-    }
 }

@@ -6,7 +6,19 @@ use crate::{
     error::Fault,
     segment::{Segment, segment_path},
 };
-use std::{future::poll_fn, ops::Range, path::PathBuf, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    ops::Range,
+    path::PathBuf,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake},
+    thread::{self, Thread},
+    time::Duration,
+};
+
+/// How long it is waited for news of a store in this process, at most.
+const WAIT_TIME_MAX: Duration = Duration::from_millis(500);
 
 impl Reader {
     /// How long the log is.
@@ -28,6 +40,14 @@ impl Reader {
             if waits && self.length() == seen { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -60,6 +80,17 @@ impl Source for Reader {
         };
         let store = newest.header.store;
         Ok(Inventory { store, head, segments: segments.iter().map(held).collect() })
+    }
+
+    fn news(&self, seen: Length, from: u64) -> Result<Inventory, SourceError> {
+        let mut grows = pin!(self.grows(seen));
+        let waker = Arc::new(Unpark(thread::current())).into();
+        if grows.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            thread::park_timeout(WAIT_TIME_MAX);
+        }
+        let mut inventory = self.inventory()?;
+        inventory.segments.retain(|held| held.base >= from);
+        Ok(inventory)
     }
 
     fn piece(&self, of: &Held, range: Range<u64>) -> Result<Vec<u8>, SourceError> {

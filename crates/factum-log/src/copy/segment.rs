@@ -45,7 +45,26 @@ pub(crate) fn copy_segment<S: Source>(
     disk: &dyn Disk,
     to: &Path,
 ) -> Result<Copied, S::Error> {
-    let unfinished = to.with_extension("log.tmp");
+    let copied = copy_unnamed(source, end, disk, to)?;
+    let unfinished = unfinished(to);
+    disk.rename(&unfinished, to).map_err(Fault::io("rename", &unfinished))?;
+    Ok(copied)
+}
+
+/// The name of a segment's file before it is whole.
+pub(crate) fn unfinished(segment: &Path) -> PathBuf {
+    segment.with_extension("log.tmp")
+}
+
+/// The same without the last step: the file is whole and durable, and has the name of an
+/// [`unfinished`] one.
+pub(crate) fn copy_unnamed<S: Source>(
+    source: &mut S,
+    end: u64,
+    disk: &dyn Disk,
+    to: &Path,
+) -> Result<Copied, S::Error> {
+    let unfinished = unfinished(to);
     let file = disk.open(&unfinished, Mode::Create).map_err(Fault::io("create", &unfinished))?;
     let copied = write_segment(source, end, &Out { file: &*file, path: &unfinished });
     let copied = match copied {
@@ -60,7 +79,6 @@ pub(crate) fn copy_segment<S: Source>(
     if !is_on(Bug::UnsyncedCopy) {
         file.sync().map_err(Fault::io("sync", &unfinished))?;
     }
-    disk.rename(&unfinished, to).map_err(Fault::io("rename", &unfinished))?;
     Ok(copied)
 }
 

@@ -9,6 +9,7 @@ use crate::{
         frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
     },
+    recovery::Scan,
 };
 
 /// A place between two frames of a segment.
@@ -36,8 +37,23 @@ impl Walk {
         Self { seed, at, whole: at, ordinal: 0, next: 0, last_ns, is_sealed: false }
     }
 
+    /// After all that a scan found, which must be whole.
+    pub(crate) fn after(header: &SegmentHeader, scan: &Scan) -> Self {
+        Self::at(header, (scan.end, scan.last_ns), (scan.index.next(), scan.sealed))
+    }
+
+    /// After a whole append that ends at this offset and was recorded then; the ordinal of what
+    /// comes next, and whether nothing does.
+    pub(crate) fn at(
+        header: &SegmentHeader,
+        (at, last_ns): (u64, i64),
+        (next, is_sealed): (u32, bool),
+    ) -> Self {
+        Self { seed: header.seed, at, whole: at, ordinal: next, next, last_ns, is_sealed }
+    }
+
     /// Whether an append has begun and not ended.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.whole != self.at
     }
 

@@ -1,7 +1,7 @@
 //! Finding the segments of a folder, and whether they follow each other.
 
 use super::{
-    Closed, NewSegment, UNFINISHED, before, create_segment, make_durable,
+    Closed, NewSegment, Role, UNFINISHED, before, create_segment, make_durable,
     scan::{Scan, scan},
 };
 use crate::{
@@ -48,11 +48,20 @@ pub(super) struct FoundTail {
     pub(super) cut: Option<Range<u64>>,
     pub(super) zeroed: u64,
     pub(super) closed: bool,
+    /// Nothing more goes into the segment.
+    pub(super) sealed: bool,
+}
+
+impl FoundTail {
+    /// Of a segment that has no more than its carry, which is durable.
+    fn after_carry(end: u64) -> Self {
+        Self { end, durable: end, cut: None, zeroed: end, closed: false, sealed: false }
+    }
 }
 
 impl Loaded {
-    /// Why nothing may be written, if something is damaged.
-    pub(super) fn read_only(&self) -> Option<Arc<str>> {
+    /// What is damaged, and what is lost by it.
+    pub(super) fn damage(&self) -> Option<Arc<str>> {
         let of = |segment: &Arc<Segment>| {
             let missing = segment.missing.first()?;
             let fault = segment.fault(missing.offset, missing.what);
@@ -67,18 +76,27 @@ impl Loaded {
             } else {
                 format!("position {} cannot be read", segment.position(from))
             };
-            Some(format!(
-                "{fault}; {lost}. Restore the folder from a backup, or put the segment aside with \
-                 `factum quarantine`, to write again"
-            ))
+            Some(format!("{fault}; {lost}").into())
         };
+        self.segments.iter().find_map(of)
+    }
+
+    /// Why nothing may be written, if something is damaged, or there is no room.
+    pub(super) fn read_only(&self) -> Option<Arc<str>> {
         let full = |fault: &Fault| format!("{fault}: free some space, and open the store again");
-        let damage = self.segments.iter().find_map(of);
+        let damaged = |what| {
+            format!(
+                "{what}. Restore the folder from a backup, or put the segment aside with \
+                 `factum quarantine`, to write again"
+            )
+        };
+        let damage = self.damage().map(damaged);
         damage.or_else(|| self.full.as_ref().map(full)).map(Into::into)
     }
 }
 
-pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
+/// Loads a folder. Whoever writes finds a segment to write to; a replica what is there.
+pub(super) fn load(dir: &Path, options: &Options, role: &Role) -> Result<Loaded, OpenError> {
     let names = options.world.disk.list(dir).map_err(Fault::io("list", dir))?;
     if names.iter().any(|name| name == RESTORING) {
         return Err(OpenError::Unfinished { dir: dir.to_owned() });
@@ -89,7 +107,10 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
     bases.sort_unstable();
     let unfinished = names.into_iter().filter(|name| name.ends_with(UNFINISHED)).collect();
     let Some((last, sealed)) = bases.split_last() else {
-        return fresh(dir, options, unfinished);
+        return match role {
+            Role::Writer => fresh(dir, options, unfinished),
+            Role::Replica { .. } => Err(OpenError::NoStore { dir: dir.to_owned() }),
+        };
     };
     let mut chain = Chain::default();
     for (base, next) in sealed.iter().zip(bases.iter().skip(1)) {
@@ -103,7 +124,8 @@ pub(super) fn load(dir: &Path, options: &Options) -> Result<Loaded, OpenError> {
         newest.compare(closed);
     }
     let mut full = None;
-    if newest.sealed && newest.segment.missing.is_empty() && chain.is_whole() {
+    let is_whole = newest.segment.missing.is_empty() && chain.is_whole();
+    if newest.tail.sealed && is_whole && matches!(role, Role::Writer) {
         // The crash came between sealing this one and creating the next.
         match newest.successor(dir, options) {
             Ok(next) => {
@@ -135,7 +157,7 @@ fn fresh(dir: &Path, options: &Options, unfinished: Vec<String>) -> Result<Loade
     let end = segment.end();
     Ok(Loaded {
         segments: vec![Arc::new(segment)],
-        tail: FoundTail { end, durable: end, cut: None, zeroed: end, closed: false },
+        tail: FoundTail::after_carry(end),
         tracked,
         head: Position::START,
         floor_ns: i64::MIN,
@@ -257,9 +279,8 @@ impl Found {
         let Ok(header) = self.header else {
             // How many events were here is not known: one stands for them all.
             let (head, segment) = (Position(self.base), self.lost(1));
-            let tail = FoundTail { end: 0, durable: 0, cut: None, zeroed: 0, closed: false };
-            let (tracked, floor_ns, sealed) = (HashMap::new(), i64::MIN, false);
-            return Ok(Newest { segment, tail, tracked, head, floor_ns, sealed });
+            let (tail, tracked, floor_ns) = (FoundTail::after_carry(0), HashMap::new(), i64::MIN);
+            return Ok(Newest { segment, tail, tracked, head, floor_ns });
         };
         let mut scan = scan(&*self.file, &self.path, &header)?;
         let tail = FoundTail {
@@ -268,11 +289,11 @@ impl Found {
             cut: scan.cut.take(),
             zeroed: scan.len,
             closed: scan.closed,
+            sealed: scan.sealed,
         };
         let head = Position(before(header.base).0 + u64::from(scan.index.next()));
         let (tracked, floor_ns) = (std::mem::take(&mut scan.tracked), scan.last_ns);
-        let sealed = scan.sealed;
-        Ok(Newest { segment: self.segment(header, scan), tail, tracked, head, floor_ns, sealed })
+        Ok(Newest { segment: self.segment(header, scan), tail, tracked, head, floor_ns })
     }
 }
 
@@ -283,7 +304,6 @@ struct Newest {
     tracked: HashMap<Arc<str>, u64>,
     head: Position,
     floor_ns: i64,
-    sealed: bool,
 }
 
 impl Newest {
@@ -315,8 +335,7 @@ impl Newest {
     }
 
     fn reset(&mut self) {
-        let end = self.segment.end();
-        self.tail = FoundTail { end, durable: end, cut: None, zeroed: end, closed: false };
+        self.tail = FoundTail::after_carry(self.segment.end());
     }
 }
 

@@ -5,18 +5,19 @@
 //! the bytes here were acknowledged once, and are damaged. If none does, they belong to a write
 //! that never was, and are cut.
 
-use super::window::Window;
+use super::{
+    take_in::{FrameAt, take_in},
+    window::Window,
+};
 use crate::{
     disk::File,
     error::{Damage, Fault},
     format::{
-        body::{Body, read_body, read_carry},
         entry::Entry,
         frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
-        lost::read_lost,
     },
-    index::{Indexed, Lost, MemoryIndex},
+    index::MemoryIndex,
     planted::{Bug, is_on},
     segment::Missing,
 };
@@ -65,7 +66,7 @@ struct Scanner<'a> {
     witness: Witness<'a>,
 }
 
-pub(super) fn scan(file: &dyn File, path: &Path, header: &SegmentHeader) -> Result<Scan, Fault> {
+pub(crate) fn scan(file: &dyn File, path: &Path, header: &SegmentHeader) -> Result<Scan, Fault> {
     scan_before(&mut |_, _, _| (), file, path, header)
 }
 
@@ -185,41 +186,16 @@ impl Scanner<'_> {
         let bytes = self.window.at(at, len)?;
         let body = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
         let index = &mut self.scan.index;
+        let frame = FrameAt { at, header, body };
+        let Some(entries) = take_in(frame, index, &mut self.scan.tracked) else {
+            return Ok(false);
+        };
         match header.kind {
-            Kind::Closed => Ok(true),
-            Kind::Sealed => {
-                self.scan.sealed = true;
-                index.skip_to(header.ordinal);
-                Ok(true)
-            }
-            Kind::Carry => {
-                let Some(carried) = read_carry(body) else { return Ok(false) };
-                let carried = carried.iter().map(|one| (one.source.into(), one.position));
-                self.scan.tracked.extend(carried);
-                Ok(true)
-            }
-            Kind::Lost => {
-                let Some(lost) = read_lost(header, body) else { return Ok(false) };
-                index.skip_to(header.ordinal);
-                (self.witness)(at, header, &[]);
-                let ordinals = header.ordinal..header.ordinal + lost.count;
-                Ok(put_events(index, &lost.body, None)
-                    && index.lose(Lost { ordinals, is_known: lost.is_known }).is_some())
-            }
-            Kind::Events => {
-                let Some(body) = read_body(header, body) else { return Ok(false) };
-                let (Ok(at), Ok(len)) = (at.try_into(), len.try_into()) else { return Ok(false) };
-                if let Some(tracked) = body.tracked {
-                    self.scan.tracked.insert(tracked.source.into(), tracked.position);
-                }
-                index.skip_to(header.ordinal);
-                let makes_sense = put_events(index, &body, Some((at, len)));
-                if makes_sense {
-                    (self.witness)(at.into(), header, &body.entries);
-                }
-                Ok(makes_sense)
-            }
+            Kind::Events | Kind::Lost => (self.witness)(at, header, &entries),
+            Kind::Sealed => self.scan.sealed = true,
+            Kind::Closed | Kind::Carry => {}
         }
+        Ok(true)
     }
 
     /// Bytes of the frame whose head may be at an offset, by all that a head can say.
@@ -309,32 +285,4 @@ impl Scanner<'_> {
         );
         Ok(())
     }
-}
-
-/// Takes in the events of a frame, and where it lies; lost ones lie nowhere.
-fn put_events(index: &mut MemoryIndex, body: &Body<'_>, place: Option<(u32, u32)>) -> bool {
-    if body.names.iter().any(|name| index.learn(*name).is_none()) {
-        return false;
-    }
-    let indexed = |entry: &Entry| (entry.ordinal, entry.revision, entry.id);
-    let events: Vec<_> = body
-        .entries
-        .iter()
-        .map(|entry| {
-            let (ordinal, revision, id) = indexed(entry);
-            let (stream, event_type, tags) = (entry.stream, entry.event_type, &*entry.tags);
-            (ordinal, Indexed { stream, event_type, tags, revision, id })
-        })
-        .collect();
-    if events.iter().any(|(_, event)| !index.knows(*event)) {
-        return false;
-    }
-    if let Some((at, len)) = place.filter(|_| !events.is_empty()) {
-        index.push_frame(at, len);
-    }
-    let mut push = |(ordinal, event)| match place {
-        Some(_) => index.push(ordinal, event),
-        None => index.push_lost(ordinal, event),
-    };
-    events.into_iter().all(|event| push(event).is_some())
 }

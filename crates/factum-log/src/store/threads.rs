@@ -1,9 +1,16 @@
 //! The store's threads, and their end.
 
-use super::{pool::Pool, queue::Queue};
+use super::{
+    follow::{Following, follow},
+    pool::Pool,
+    queue::Queue,
+};
 #[cfg(feature = "zstd")]
 use crate::packed;
-use crate::{OpenError, Reader, Writer, error::Fault, rewrite::Stop, scrub, write::Unindexed};
+use crate::{
+    OpenError, Reader, Writer, error::Fault, replica::Replica, rewrite::Stop, scrub,
+    write::Unindexed,
+};
 use factum_core::sync::{
     Mutex,
     mpsc::{self, TryRecvError},
@@ -25,25 +32,41 @@ pub(super) struct Threads {
     readers: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// Who adds to the log.
+pub(super) enum Adds {
+    /// What is appended here.
+    Writer(Box<Writer>, Arc<Queue>),
+    /// What another store has written.
+    Replica(Box<Replica>, Arc<Following>),
+}
+
+impl Adds {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Writer(..) => "factum-writer",
+            Self::Replica(..) => "factum-replica",
+        }
+    }
+
+    fn work(self, reader: &Reader, sealed: &mpsc::SyncSender<Unindexed>) {
+        match self {
+            Self::Writer(writer, queue) => write(*writer, &queue, reader, sealed),
+            Self::Replica(replica, following) => follow(*replica, &following, sealed),
+        }
+    }
+}
+
 impl Threads {
-    pub(super) fn start(
-        writer: Writer,
-        queue: &Arc<Queue>,
-        pool: &Arc<Pool>,
-        reader: &Reader,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn start(adds: Adds, pool: &Arc<Pool>, reader: &Reader) -> Result<Self, OpenError> {
         let dir = reader.shared.dir.clone();
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let thread = Builder::new().name(name.into()).spawn(work);
             thread.map_err(Fault::io("start a thread for", &dir))
         };
         let (sealed, to_index) = mpsc::sync_channel(UNINDEXED_MAX);
-        let (of_writer, to_poison, of_index) = (queue.clone(), reader.clone(), reader.clone());
+        let (to_poison, of_index) = (reader.clone(), reader.clone());
         let writers = vec![
-            spawn(
-                "factum-writer",
-                Box::new(move || write(writer, &of_writer, &to_poison, &sealed)),
-            )?,
+            spawn(adds.name(), Box::new(move || adds.work(&to_poison, &sealed)))?,
             spawn("factum-index", Box::new(move || index(&to_index, &of_index)))?,
         ];
         let count = reader.shared.options.read_threads.max(1);

@@ -12,9 +12,6 @@ use crate::{
 use factum_core::{AppendError, Position, Receipt};
 use std::sync::{Arc, PoisonError};
 
-/// The least that is zeroed ahead, in bytes.
-const ZERO_AHEAD_MIN: u64 = 256 * 1024;
-
 impl Writer {
     /// Whether so many bytes more are past the segment's end.
     pub(super) fn is_over(&self, needed: u64) -> bool {
@@ -25,27 +22,12 @@ impl Writer {
 
     /// Makes sure that a write up to `end` changes neither the file's length nor its extents.
     pub(super) fn zero_ahead(&mut self, end: u64) -> Result<(), Fault> {
-        if end <= self.tail.zeroed {
-            return Ok(());
-        }
         let options = &self.shared.options;
-        // Twice as far each time, so that a small store stays small.
-        let ahead = self.tail.zeroed.max(ZERO_AHEAD_MIN).min(options.zero_ahead_bytes_max);
-        let wanted = (self.tail.zeroed + ahead).min(options.segment_bytes).max(end);
-        match self.zero_up_to(wanted) {
-            // The last bytes of a disk are for events, not for zeroes.
-            Err(fault) if fault.is_full() && wanted > end => self.zero_up_to(end),
-            done => done,
+        let zeroed = self.segment.zero_ahead(self.tail.zeroed, end, options)?;
+        if zeroed > self.tail.zeroed {
+            Counters::add(&self.shared.counters.syncs, 1);
+            self.tail.zeroed = zeroed;
         }
-    }
-
-    fn zero_up_to(&mut self, end: u64) -> Result<(), Fault> {
-        let segment = &self.segment;
-        let written = segment.zero(self.tail.zeroed..end);
-        written.map_err(Fault::io("write zeroes ahead to", &segment.path))?;
-        segment.file.sync().map_err(Fault::io("sync", &segment.path))?;
-        Counters::add(&self.shared.counters.syncs, 1);
-        self.tail.zeroed = end;
         Ok(())
     }
 
@@ -130,9 +112,8 @@ impl Writer {
 
     /// Sealed segments whose index file is to be written, for [`Unindexed::write`] on any thread.
     pub fn take_unindexed(&mut self) -> Vec<Unindexed> {
-        let shared = &self.shared;
         let unindexed = std::mem::take(&mut self.unindexed);
-        unindexed.into_iter().map(|segment| Unindexed { shared: shared.clone(), segment }).collect()
+        unindexed.into_iter().map(|segment| Unindexed::new(&self.shared, segment)).collect()
     }
 }
 
@@ -148,6 +129,10 @@ pub struct Unindexed {
 }
 
 impl Unindexed {
+    pub(crate) fn new(shared: &Arc<Shared>, segment: Arc<Segment>) -> Self {
+        Self { shared: shared.clone(), segment }
+    }
+
     /// Writes the index file and uses it; then merges index files into the directory, where that
     /// is due. Failing loses nothing: the index stays in memory, the segments are asked themselves.
     pub fn write(&self) -> Result<(), Fault> {

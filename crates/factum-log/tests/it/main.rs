@@ -15,6 +15,7 @@ mod opening;
 mod packed;
 mod quarantine;
 mod reopening;
+mod replica;
 mod scavenge;
 mod scrub;
 mod statistics;
