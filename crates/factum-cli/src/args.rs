@@ -105,6 +105,8 @@ pub(crate) enum Command {
     /// Sealed segments in object storage: see, move, fetch back
     #[command(subcommand)]
     Tier(Tier),
+    /// Serve a read-only replica of the server's store that --at names, and keep it up to date
+    Follow(Follow),
     /// Start a store on this machine, for development: no TLS, no users, loopback only
     Dev(Dev),
     /// Start a store for others
@@ -524,6 +526,20 @@ pub(crate) struct Serve {
     /// in a table
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// A replica.
+#[derive(Args, Debug)]
+pub(crate) struct Follow {
+    /// The folder of the replica; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "./factum-replica")]
+    pub(crate) data: PathBuf,
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:2114")]
+    pub(crate) listen: SocketAddr,
+    /// Listen without TLS and without users where others reach it: everybody reads everything
+    #[arg(long)]
+    pub(crate) insecure: bool,
 }
 
 /// Completions.

@@ -10,6 +10,7 @@ mod host;
 mod quarantine;
 mod read;
 mod remote;
+mod replica;
 mod scavenge;
 mod settings;
 mod shell;
@@ -73,6 +74,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         Command::Restore(args) => backup::restore(args, out).await,
         Command::Compress(args) => compress::compress(url, args, out).await,
         Command::Tier(args) => tier::tier(args, out).await,
+        Command::Follow(args) => replica::follow(url, args, out).await,
         Command::Dev(args) => host::dev(args, out).await,
         Command::Serve(args) => host::serve(args, out).await,
         Command::Completions(_) | Command::Man(_) => Ok(()),

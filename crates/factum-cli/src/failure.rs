@@ -142,6 +142,9 @@ const LOST_OF: &str = "read what is on the other side (`--from` a later revision
 /// What the engine says where it cannot go on, and what to do about it: each way of saying so ends
 /// in a cure for programs, which gives way to the one for people.
 fn unusable(message: &str) -> (String, Option<String>) {
+    if let Some((cause, source)) = message.split_once(": write to ") {
+        return (cause.to_owned(), Some(format!("write to {source}")));
+    }
     let cures = [
         (": delete this file", INDEX),
         (": free some space", FULL),
@@ -187,6 +190,8 @@ mod tests {
         check_unusable("x is lost; read what is on the other side of them", "x is lost", LOST_OF);
         check_unusable("x: free some space, and open the store again", "x", FULL);
         check_unusable("x; nothing more is written until", "x", FAILED);
+        let replica = "a replica of factum://h:1: write to factum://h:1 instead";
+        check_unusable(replica, "a replica of factum://h:1", "write to factum://h:1 instead");
     }
 
     #[test]

@@ -33,8 +33,8 @@ impl From<Status> for OperationsError {
         let why = connect::explain(&status);
         match status.code() {
             Code::NotFound => Self::NotFound(why),
-            Code::InvalidArgument | Code::FailedPrecondition => Self::Invalid(why),
-            Code::Unimplemented => Self::Unsupported(why),
+            Code::InvalidArgument => Self::Invalid(why),
+            Code::Unimplemented | Code::FailedPrecondition => Self::Unsupported(why),
             _ => Self::Unavailable(why),
         }
     }

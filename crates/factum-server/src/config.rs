@@ -84,6 +84,8 @@ pub struct Limits {
     pub keep_alive_time_max: Duration,
     /// How long calls may go on once the server is told to stop.
     pub drain_time_max: Duration,
+    /// How long ago a replica may have been level with its source before health says so.
+    pub replica_lag_max: Duration,
 }
 
 impl Default for Limits {
@@ -110,6 +112,7 @@ impl Default for Limits {
             keep_alive_interval: Duration::from_secs(10),
             keep_alive_time_max: Duration::from_secs(10),
             drain_time_max: Duration::from_secs(10),
+            replica_lag_max: Duration::from_secs(30),
         }
     }
 }

@@ -77,7 +77,12 @@ impl Operations {
 
     /// Begins a scavenge, unless one is going on.
     pub(crate) fn start(&self, options: ScavengeOptions) -> Result<Asked, Status> {
-        let maintenance = self.engine()?.reader().maintenance();
+        let engine = self.engine()?;
+        if let Some(why) = engine.read_only() {
+            let refused = MaintenanceError::ReadOnly { why };
+            return Err(Status::failed_precondition(refused.to_string()));
+        }
+        let maintenance = engine.reader().maintenance();
         let mut last = self.last();
         if let Some(Scavenge { id, phase: Phase::Running, .. }) = last.as_ref().map(Last::now) {
             return Ok(Asked { id, was_running: true });

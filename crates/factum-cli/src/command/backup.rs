@@ -16,7 +16,6 @@ use factum::{Position, Timestamp};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::{io::Write, path::PathBuf};
-use tokio::runtime::Handle;
 
 /// Takes a backup of the store that the URL names.
 pub(super) async fn backup(url: &str, args: args::Backup, out: &mut Out) -> Outcome {
@@ -27,8 +26,8 @@ pub(super) async fn backup(url: &str, args: args::Backup, out: &mut Out) -> Outc
             blocking(move || of_folder(&dir, &args)).await?
         }
         Err(_) => {
-            let (client, runtime) = (verify::copies(url)?, Handle::current());
-            blocking(move || take(&Remote { client, runtime }, &args)).await?
+            let remote = Remote::patient(verify::copies(url)?);
+            blocking(move || take(&remote, &args)).await?
         }
     };
     report(&taken, json, out)

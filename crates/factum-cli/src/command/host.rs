@@ -87,27 +87,29 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
 }
 
 /// A store that listens.
-struct Host {
+pub(super) struct Host {
     dir: PathBuf,
-    local: SocketAddr,
+    pub(super) local: SocketAddr,
     log: LogStore,
     server: Server,
 }
 
 impl Host {
-    async fn start(data: &Path, log: LogStore, config: Config) -> Outcome<Self> {
+    pub(super) async fn start(data: &Path, log: LogStore, config: Config) -> Outcome<Self> {
         let listen = config.listen;
         let server = Server::bind_log(config, log.clone());
         let server = server.await.map_err(|error| not_listening(error, listen))?;
         let host = Self { dir: data.to_owned(), local: server.local_addr(), log, server };
         host.log.advertise(&host.url()).map_err(store::embedded)?;
-        if let Some(why) = host.log.read_only() {
+        if let Some(why) = host.log.read_only()
+            && host.log.lag().is_none()
+        {
             warning(format_args!("the store opened to read only: {why}"));
         }
         Ok(host)
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("factum://{}", reachable(self.local))
     }
 
@@ -148,7 +150,7 @@ impl Host {
     }
 
     /// Serves until somebody stops it.
-    async fn run(self, mut stop: Stop, out: &mut Out) -> Outcome {
+    pub(super) async fn run(self, mut stop: Stop, out: &mut Out) -> Outcome {
         let Self { dir, log, server, .. } = self;
         let watching = tokio::spawn(warn(log.reader()));
         let shutdown = async {

@@ -4,43 +4,85 @@ use factum::{
     Position, Uuid,
     client::{
         CopiesClient, CopyError,
-        copies::{InventoryRequest, ReadSegmentRequest, Segment},
+        copies::{InventoryRequest, InventoryResponse, Newest, ReadSegmentRequest, Segment},
     },
-    log::copy::{Held, Inventory, Source, SourceError},
+    log::copy::{Held, Inventory, Length, Source, SourceError},
 };
 use std::{ops::Range, path::PathBuf, time::Duration};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 /// Pauses before a call that found the server busy, or away, is made again.
-const PAUSES: [Duration; 4] = [
+const PAUSES: &[Duration] = &[
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
 
+/// A server that has not answered by then is taken to be gone, though its connection stands.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// A server's store. Its calls block, so that it is for threads that may.
 pub(crate) struct Remote {
-    pub(crate) client: CopiesClient,
-    pub(crate) runtime: Handle,
+    client: CopiesClient,
+    runtime: Handle,
+    pauses: &'static [Duration],
+    /// Closed when calls are to end.
+    interrupted: Semaphore,
 }
 
 impl Remote {
+    /// For who has one thing to do, and waits a while for a server that is away.
+    pub(crate) fn patient(client: CopiesClient) -> Self {
+        Self { pauses: PAUSES, ..Self::new(client) }
+    }
+
+    /// For who comes again by itself: each call is made once.
+    pub(crate) fn new(client: CopiesClient) -> Self {
+        let (runtime, interrupted) = (Handle::current(), Semaphore::new(0));
+        Self { client, runtime, pauses: &[], interrupted }
+    }
+
     /// Makes a call, again after each pause while the server is not there.
     fn call<T, F>(&self, call: impl Fn() -> F) -> Result<T, SourceError>
     where
         F: Future<Output = Result<T, CopyError>>,
     {
+        let once = || async {
+            match tokio::time::timeout(ANSWER_TIME_MAX, call()).await {
+                Ok(ended) => ended,
+                Err(_) => Err(self.away("it has not answered in time")),
+            }
+        };
         let patiently = async {
-            for pause in PAUSES {
-                match call().await {
-                    Err(CopyError::Unavailable { .. }) => tokio::time::sleep(pause).await,
+            for pause in self.pauses {
+                match once().await {
+                    Err(CopyError::Unavailable { .. }) => tokio::time::sleep(*pause).await,
                     ended => return ended,
                 }
             }
-            call().await
+            once().await
         };
-        self.runtime.block_on(patiently).map_err(why)
+        let ended = self.runtime.block_on(async {
+            tokio::select! {
+                ended = patiently => ended,
+                _ = self.interrupted.acquire() => Err(self.away("nobody waits for it any more")),
+            }
+        });
+        ended.map_err(why)
+    }
+
+    fn away(&self, why: &str) -> CopyError {
+        let (authority, why) = (self.client.authority().to_owned(), why.to_owned());
+        CopyError::Unavailable { authority, why }
+    }
+
+    fn inventory_of(&self, answer: &InventoryResponse) -> Result<Inventory, SourceError> {
+        let store = Uuid::from_slice(&answer.store).map_err(|error| SourceError::Unreachable {
+            why: format!("{} names its store by no id: {error}", self.client.authority()),
+        })?;
+        let segments = answer.segments.iter().map(held).collect();
+        Ok(Inventory { store, head: Position(answer.head), segments })
     }
 }
 
@@ -65,11 +107,18 @@ impl Source for Remote {
 
     fn inventory(&self) -> Result<Inventory, SourceError> {
         let answer = self.call(|| self.client.inventory(InventoryRequest::default()))?;
-        let store = Uuid::from_slice(&answer.store).map_err(|error| SourceError::Unreachable {
-            why: format!("{} names its store by no id: {error}", self.client.authority()),
-        })?;
-        let segments = answer.segments.iter().map(held).collect();
-        Ok(Inventory { store, head: Position(answer.head), segments })
+        self.inventory_of(&answer)
+    }
+
+    fn news(&self, seen: Length, from: u64) -> Result<Inventory, SourceError> {
+        let unlike = Some(Newest { base: seen.base, end: seen.end });
+        let request = InventoryRequest { from_base: from, unlike };
+        let answer = self.call(|| self.client.inventory(request))?;
+        self.inventory_of(&answer)
+    }
+
+    fn interrupt(&self) {
+        self.interrupted.close();
     }
 
     fn piece(&self, of: &Held, range: Range<u64>) -> Result<Vec<u8>, SourceError> {

@@ -138,8 +138,10 @@ fn summary<'a>(view: &'a View, figures: &Figures) -> Line<'a> {
     for (name, value) in text::log(figures) {
         spans.extend([Span::styled(format!("{name} "), DIM), Span::from(format!("{value}   "))]);
     }
-    if figures.read_only == Some(true) {
-        spans.push(Span::from("READ-ONLY: the server's output says why").bold().red());
+    if let Some(state) = text::state(figures) {
+        let is_well = figures.replica_connected == Some(true);
+        let state = Span::from(state).bold();
+        spans.push(if is_well { state.cyan() } else { state.red() });
     }
     Line::from(spans)
 }

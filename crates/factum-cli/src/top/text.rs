@@ -48,6 +48,18 @@ pub(super) fn log(figures: &Figures) -> Vec<Row> {
     ]
 }
 
+/// What is out of the ordinary about the server.
+pub(super) fn state(figures: &Figures) -> Option<String> {
+    let Some(positions) = figures.replica_lag_positions else {
+        let says = "READ-ONLY: the server's output says why";
+        return (figures.read_only == Some(true)).then(|| says.to_owned());
+    };
+    let seconds = figures.replica_lag_seconds.unwrap_or_default();
+    let behind = if seconds > 0.0 { duration(seconds) } else { "level".to_owned() };
+    let link = if figures.replica_connected == Some(false) { ", NOT CONNECTED" } else { "" };
+    Some(format!("REPLICA: {} positions behind, {behind}{link}", whole(Some(positions))))
+}
+
 fn waiting(figures: &Figures) -> String {
     match figures.queued_bytes.filter(|bytes| *bytes > 0.0) {
         Some(waiting) => {
@@ -84,8 +96,8 @@ pub(super) fn follows(one: &Follows) -> [String; 8] {
 /// One look, for scripts and for who has no terminal.
 pub(super) fn print(url: &str, figures: &Figures, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{url}, over {}", duration(figures.seconds))?;
-    if figures.read_only == Some(true) {
-        writeln!(out, "READ-ONLY: appends are refused; the server's output says why")?;
+    if let Some(state) = state(figures) {
+        writeln!(out, "{state}")?;
     }
     for (name, value) in [log(figures), writes(figures), reads(figures)].into_iter().flatten() {
         writeln!(out, "{name:14} {value}")?;

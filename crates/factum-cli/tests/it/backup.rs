@@ -1,8 +1,7 @@
 //! `factum backup` and `factum restore` with the real binary: killed in the middle, on a disk that
 //! is full, and refused.
 
-use super::support::{Place, eventually, lines, skipped, wait};
-use std::{path::Path, process::Command};
+use super::support::{Place, SmallDisk, eventually, lines, skipped, wait};
 
 /// Events enough for some megabytes, in few calls.
 fn fill(place: &Place, from: usize, count: usize) {
@@ -104,30 +103,11 @@ fn kill_in(place: &Place, args: &[&str], file: &str) {
     assert_eq!(wait(&mut child), -1);
 }
 
-/// A small disk, gone with the test.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path, kib: u32) -> Option<Self> {
-        std::fs::create_dir(at).unwrap();
-        let size = format!("size={kib}k");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
-        mount.output().is_ok_and(|ran| ran.status.success()).then_some(Self(at))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_leaves_the_backup_before_and_more_room_lets_it_go_on() {
     let place = Place::new();
     let at = place.path("small");
-    let Some(_disk) = SmallDisk::mount(&at, 3000) else {
+    let Some(disk) = SmallDisk::mount(&at, 3000) else {
         return skipped("backup::a_full_disk", "mounting a tmpfs needs to be root");
     };
     fill(&place, 0, 500);
@@ -141,9 +121,7 @@ fn a_full_disk_leaves_the_backup_before_and_more_room_lets_it_go_on() {
     let ran = place.run(&["restore", "small/kept", "--to", "file:small/again"]);
     assert!(ran.code == 0 || ran.err.contains("the disk is full"), "{ran:?}");
     let _ = std::fs::remove_dir_all(place.path("small/again"));
-    let mut more = Command::new("mount");
-    more.args(["-o", "remount,size=20000k"]).arg(&at);
-    assert!(more.status().unwrap().success());
+    disk.resize(20_000);
     let said = place.run(&["backup", "small/kept"]).ok();
     assert!(said.starts_with("backed up to position 1300"), "{said}");
 }

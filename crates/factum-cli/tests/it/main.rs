@@ -15,6 +15,7 @@ mod imports;
 mod logs;
 mod main_job;
 mod quarantine;
+mod replica;
 mod round_trip;
 mod scavenge;
 mod selection;

@@ -8,7 +8,7 @@ use factum::{
 use std::process::Stdio;
 
 /// Small sealed segments, of which half is of a deleted stream.
-fn filled(place: &Place) {
+pub(crate) fn filled(place: &Place) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let options = Options { segment_bytes: 64 << 10, ..Options::default() };
     let log = LogStore::open(&place.path("data"), options).unwrap();

@@ -4,6 +4,7 @@
 use crate::{context::Context, kurrentdb, metrics, status};
 use bytes::Bytes;
 use factum_core::EventStore;
+use factum_log::{LogStore, store::Lag};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
@@ -51,17 +52,37 @@ async fn ready(context: &Context) -> Response<Body> {
             let damaged = context.log.as_ref().map_or(0, |log| log.reader().damage_found().len());
             // That was accepted, and stays so: no reason to call it degraded.
             let lost = context.log.as_ref().map_or(0, |log| log.reader().positions_lost());
+            let lag = context.log.as_ref().and_then(LogStore::lag);
             let json = nojson::object(|f| {
-                f.member("status", if damaged == 0 { "ready" } else { "degraded" })?;
+                f.member("status", state(context, damaged, lag.as_ref()))?;
                 f.member("head", head.0)?;
                 if lost > 0 {
                     f.member("positionsLost", lost)?;
                 }
-                if damaged > 0 { f.member("damagedFiles", damaged) } else { Ok(()) }
+                if damaged > 0 {
+                    f.member("damagedFiles", damaged)?;
+                }
+                let Some(lag) = &lag else { return Ok(()) };
+                f.member("source", &*lag.source)?;
+                f.member("sourceHead", lag.source_head.0)?;
+                f.member("lagPositions", lag.positions)?;
+                f.member("lagSeconds", lag.behind.as_secs())?;
+                lag.trouble.as_ref().map_or(Ok(()), |why| f.member("trouble", &**why))
             });
             body(StatusCode::OK, JSON, json.to_string())
         }
         Err(error) => problem(status::read_row(&error).http, &error.to_string()),
+    }
+}
+
+/// Ready is all that a store can be; a replica follows.
+fn state(context: &Context, damaged: usize, lag: Option<&Lag>) -> &'static str {
+    let far = context.config.limits.replica_lag_max;
+    match lag {
+        _ if damaged > 0 => "degraded",
+        None => "ready",
+        Some(lag) if lag.is_stopped || lag.behind > far => "degraded",
+        Some(_) => "following",
     }
 }
 
@@ -81,7 +102,8 @@ fn info(context: &Context) -> String {
         f.member("name", "factum")?;
         f.member("version", env!("CARGO_PKG_VERSION"))?;
         f.member("esVersion", kurrentdb::VERSION)?;
-        f.member("state", "leader")?;
+        let is_replica = context.log.as_ref().is_some_and(|log| log.lag().is_some());
+        f.member("state", if is_replica { "replica" } else { "leader" })?;
         f.member("instance", context.instance.to_string())?;
         f.member("protocols", ["factum.v1", "event_store.client", "umadb.v1"])?;
         f.member("capabilities", &capabilities)

@@ -1,4 +1,5 @@
-//! Gossip: this server is the only member and the leader, at an address that the client can reach.
+//! Gossip: this server is the only member, the leader or a read-only replica, at an address that
+//! the client can reach.
 
 use super::{
     Service,
@@ -33,10 +34,12 @@ impl Gossip for Service {
         let otherwise = || HostPort { host: listen.ip().to_string(), port: listen.port() };
         let advertised = self.context.config.advertise.clone();
         let HostPort { host, port } = advertised.or(reached).unwrap_or_else(otherwise);
+        let is_replica = self.context.log.as_ref().is_some_and(|log| log.lag().is_some());
+        let state = if is_replica { VNodeState::ReadOnlyReplica } else { VNodeState::Leader };
         let member = MemberInfo {
             instance_id: Some(id_out(self.context.instance, IdForm::Structured)),
             time_stamp: clock::now_ns() / 100,
-            state: VNodeState::Leader.into(),
+            state: state.into(),
             is_alive: true,
             http_end_point: Some(EndPoint { address: host, port: port.into() }),
         };

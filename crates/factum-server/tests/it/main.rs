@@ -13,6 +13,7 @@ mod http;
 mod info;
 mod limits;
 mod operations;
+mod replica;
 mod streams_append;
 mod streams_read;
 mod subscribers;
