@@ -106,8 +106,9 @@ pub enum OpenError {
     #[cfg_attr(feature = "zstd", doc = "[`PackedDisk`](crate::packed::PackedDisk) in front of it.")]
     #[cfg_attr(not(feature = "zstd"), doc = "`PackedDisk` in front of it.")]
     #[error(
-        "{} is a compressed segment, which this build does not read: build it with the feature \
-         `zstd`, or bring segments back first (`factum compress --undo`)", file.display()
+        "{} is a compressed segment, which is not read here: build with the feature `zstd` and \
+         open it on the usual disk, or bring segments back first (`factum compress --undo`)",
+        file.display()
     )]
     Packed {
         /// The compressed file.

@@ -6,13 +6,13 @@
 //! the rest.
 //!
 //! ```no_run
-//! use factum_log::{LogStore, Options, World, disk::OsDisk, tier::{TierDisk, TierOptions}};
+//! use factum_log::{LogStore, Options, World, tier::{TierDisk, TierOptions}};
 //! use factum_tier::ObjectTier;
 //! use std::{path::Path, sync::Arc};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let storage = ObjectTier::open("s3://bucket/prefix?region=eu-central-1")?;
-//! let tier = TierDisk::new(Arc::new(OsDisk), Arc::new(storage), TierOptions::default());
+//! let tier = TierDisk::new(World::default().disk, Arc::new(storage), TierOptions::default());
 //! let world = World { disk: Arc::new(tier.clone()), ..World::default() };
 //! let store = LogStore::open(Path::new("data"), Options { world, ..Options::default() })?;
 //! # Ok(()) }
