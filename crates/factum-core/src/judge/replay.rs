@@ -119,3 +119,44 @@ impl Done {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Append, AppendError, EventData, EventStore, EventType, Expected, MemoryStore, Position,
+        Revision, StreamName,
+    };
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+    use uuid::Uuid;
+
+    fn ask(store: &MemoryStore, append: &Append) -> Result<(Position, bool), AppendError> {
+        let asked = pin!(store.append(append.clone()));
+        let Poll::Ready(answer) = asked.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("a store in memory answers at once")
+        };
+        answer.map(|receipt| (receipt.position, receipt.replayed))
+    }
+
+    /// Cause: the simulation of lost replies found an id twice in a stream.
+    /// It is the rule: a number that is right cannot be a retry's, so the append is done, though
+    /// another one wrote one of its events after it had been refused. Ids are no keys.
+    #[test]
+    fn what_was_refused_is_done_later_though_another_append_wrote_its_event_meanwhile() {
+        let store = MemoryStore::new();
+        let stream = StreamName::new("a-1").unwrap();
+        let event = |id| EventData::new(Uuid::from_u128(id), EventType::new("t").unwrap(), "{}");
+        let numbered = Append::to(stream.clone(), [event(1)])
+            .expecting(stream.clone(), Expected::At(Revision(1)));
+        assert!(matches!(ask(&store, &numbered), Err(AppendError::Conflict { .. })));
+        let other = Append::to(stream, [event(1), event(2)]);
+        assert_eq!(ask(&store, &other), Ok((Position(2), false)));
+        assert_eq!(ask(&store, &numbered), Ok((Position(3), false)));
+        // One with a number is answered as when it was done. One without, whose event is there
+        // twice by now, is told so, and is not written again.
+        assert_eq!(ask(&store, &numbered), Ok((Position(3), true)));
+        assert!(matches!(ask(&store, &other), Err(AppendError::IdReused { .. })));
+    }
+}
