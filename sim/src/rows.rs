@@ -2,6 +2,7 @@
 //! seed decides wholly.
 
 mod backup;
+mod cuts;
 mod duplicates;
 mod erase;
 mod faults;

@@ -9,7 +9,7 @@ mod run;
 mod sizes;
 
 pub use record::Record;
-pub use run::{Session, drop_indexes, tracks};
+pub use run::{Session, closed, drop_indexes, tracks};
 pub use sizes::Sizes;
 
 use crate::{

@@ -1,7 +1,11 @@
 //! One event erased, and the power cut at each call of it: it is what it was, or erased; once it
 //! was said to be erased, it is; asking again ends what was begun, with one audit.
 
-use super::{Find, Meter, rewrite};
+use super::{
+    Find, Meter,
+    cuts::{self, Walk},
+    rewrite,
+};
 use crate::{
     check,
     dice::Dice,
@@ -46,22 +50,8 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
     let ran = Ran { trace, before, request, erased };
     ran.check(&mut session, true, &mut dice)?;
     drop(session);
-    let mut fs = base;
-    for nth in 0..ran.trace.len() {
-        fs.apply(&ran.trace[nth]);
-        for cut in 0..CUTS {
-            if meter.is_over() {
-                return Ok(());
-            }
-            let of_image = Dice::of(seed, (nth as u64) << 8 | cut).roll();
-            let image = fs.cut(&mut Dice::new(of_image));
-            meter.done += 1;
-            let checked = ran.after(image, nth + 1, of_image);
-            let op = &ran.trace[nth];
-            checked.map_err(|find| format!("cut {cut} after call {} ({op:?}): {find}", nth + 1))?;
-        }
-    }
-    Ok(())
+    let walk = Walk { seed, disk: base, trace: &mut ran.trace.iter(), ways: CUTS };
+    cuts::each(walk, meter, |_| true, |at| ran.after(at.cut(), at.calls, at.seed))
 }
 
 /// As the engine does it, without threads.

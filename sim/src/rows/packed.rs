@@ -2,13 +2,15 @@
 //! a disk that stores wrong bits. No event is missing or another, the store stays writable, and
 //! what was begun is ended.
 
-use super::{Find, Meter};
+use super::{
+    Find, Meter,
+    cuts::{self, Walk},
+};
 use crate::{
     check,
     dice::Dice,
     disk::{Fault, FaultKind, Fs, Op, SimDisk},
-    model::Model,
-    work::{Author, Session, Sizes, Stage, drop_indexes, folder},
+    work::{Stage, closed, drop_indexes, folder},
 };
 use factum_core::RecordedEvent;
 use factum_log::{packed::PackError, verify::verify};
@@ -44,35 +46,13 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
         tried.map_err(|find| format!("{kind:?} at call {nth}: {find}"))?;
     }
     ran.garble(seed, &mut dice)?;
-    let mut fs = ran.base.clone();
-    for (nth, op) in ran.packing.iter().chain(&ran.expanding).enumerate() {
-        fs.apply(op);
-        for cut in 0..CUTS {
-            if meter.is_over() {
-                return Ok(());
-            }
-            let of_image = Dice::of(seed, (nth as u64) << 8 | cut).roll();
-            // The power goes, or the program only.
-            let image = if cut == 0 { fs.clone() } else { fs.cut(&mut Dice::new(of_image)) };
-            meter.done += 1;
-            let checked = ran.check(image, of_image);
-            checked.map_err(|find| format!("cut {cut} after call {} ({op:?}): {find}", nth + 1))?;
-        }
-    }
-    Ok(())
+    let trace = &mut ran.packing.iter().chain(&ran.expanding);
+    let walk = Walk { seed, disk: ran.base.clone(), trace, ways: CUTS };
+    cuts::each(walk, meter, |_| true, |at| ran.check(at.cut_or_ended(), at.seed))
 }
 
 fn run(seed: u64) -> Result<Ran, Find> {
-    let mut author = Author::new(seed, Sizes::Crossing);
-    let stage = Stage::new(SimDisk::new(Fs::default()), seed);
-    let mut session = Session::open(&stage, Model::default())?;
-    while session.bytes() < BYTES {
-        session = session.step(&author.step())?;
-    }
-    session.index()?;
-    session.writer.close().map_err(|fault| format!("closing: {fault}"))?;
-    let events = check::everything(&session.reader)?;
-    let (stage, _) = session.let_go();
+    let (stage, events) = closed(seed, BYTES)?;
     let base = stage.disk.fs();
     stage.disk.record();
     let packed = stage.compress().map_err(|error| format!("compressing: {error}"))?.segments;

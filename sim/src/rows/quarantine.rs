@@ -5,7 +5,11 @@
 
 mod asked;
 
-use super::{Find, Meter, rewrite};
+use super::{
+    Find, Meter,
+    cuts::{self, Moment, Walk},
+    rewrite,
+};
 use crate::{
     check,
     dice::Dice,
@@ -67,24 +71,9 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
     same(&told, &done)?;
     let trace = stage.disk.take_trace();
     damaged.check(&stage, &told, &mut dice)?;
-    let mut fs = damaged.disk.clone();
-    for (nth, op) in trace.iter().enumerate() {
-        fs.apply(op);
-        for cut in 0..CUTS {
-            if meter.is_over() {
-                return Ok(());
-            }
-            if !is_turning(op) && !dice.one_in(8) {
-                continue;
-            }
-            let of_image = Dice::of(seed, (nth as u64) << 8 | cut).roll();
-            let image = fs.cut(&mut Dice::new(of_image));
-            meter.done += 1;
-            let checked = damaged.after(image, of_image, &told);
-            checked.map_err(|find| format!("cut {cut} after call {} ({op:?}): {find}", nth + 1))?;
-        }
-    }
-    Ok(())
+    let walk = Walk { seed, disk: damaged.disk.clone(), trace: &mut trace.iter(), ways: CUTS };
+    let wants = |at: &Moment<'_>| is_turning(at.op) || dice.one_in(8);
+    cuts::each(walk, meter, wants, |at| damaged.after(at.cut(), at.seed, &told))
 }
 
 fn is_turning(op: &Op) -> bool {

@@ -6,7 +6,10 @@
 mod copy;
 mod past;
 
-use super::{Find, Meter};
+use super::{
+    Find, Meter,
+    cuts::{self, Moment, Walk},
+};
 use crate::{
     dice::Dice,
     disk::{Fault, FaultKind, Fs, Op, SimDisk},
@@ -39,25 +42,17 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
         meter.done += 1;
         story.under_fault(&mut dice).map_err(|find| format!("fault {nth}: {find}"))?;
     }
-    let mut fs = Fs::default();
     let every = (story.trace.len() as u64 * CUTS / IMAGES_MAX).max(1);
-    for (nth, op) in story.trace.iter().enumerate() {
-        fs.apply(op);
-        if !dice.one_in(every) && !matches!(op, Op::Rename(..)) {
-            continue;
+    let walk = Walk { seed, disk: Fs::default(), trace: &mut story.trace.iter(), ways: CUTS };
+    let mut is_wanted = false;
+    let wants = |at: &Moment<'_>| {
+        // All ways of a call, or none.
+        if at.way == 0 {
+            is_wanted = dice.one_in(every) || matches!(at.op, Op::Rename(..));
         }
-        for cut in 0..CUTS {
-            if meter.is_over() {
-                return Ok(());
-            }
-            let of_image = Dice::of(seed, (nth as u64) << 8 | cut).roll();
-            let image = fs.cut(&mut Dice::new(of_image));
-            meter.done += 1;
-            let checked = story.after_cut(image, nth + 1, of_image);
-            checked.map_err(|find| format!("cut {cut} after call {} ({op:?}): {find}", nth + 1))?;
-        }
-    }
-    Ok(())
+        is_wanted
+    };
+    cuts::each(walk, meter, wants, |at| story.after_cut(at.cut(), at.calls, at.seed))
 }
 
 /// A source and its replica, as they went on.

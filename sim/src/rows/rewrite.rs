@@ -2,7 +2,10 @@
 //! is the old one or the new one, whole; what is visible is what it was; a cursor that had begun
 //! goes on.
 
-use super::{Find, Meter};
+use super::{
+    Find, Meter,
+    cuts::{self, Moment, Walk},
+};
 use crate::{
     check,
     dice::Dice,
@@ -46,25 +49,17 @@ pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
     let mut dice = Dice::new(seed);
     let ran = run(seed, &mut dice)?;
     meter.done += 1;
-    let mut fs = ran.base.clone();
     let every = (ran.trace.len() as u64 * CUTS / IMAGES_MAX).max(1);
-    for (nth, op) in ran.trace.iter().enumerate() {
-        fs.apply(op);
-        if !dice.one_in(every) && !is_turning(op) {
-            continue;
+    let walk = Walk { seed, disk: ran.base.clone(), trace: &mut ran.trace.iter(), ways: CUTS };
+    let mut is_wanted = false;
+    let wants = |at: &Moment<'_>| {
+        // All ways of a call, or none.
+        if at.way == 0 {
+            is_wanted = dice.one_in(every) || is_turning(at.op);
         }
-        for cut in 0..CUTS {
-            if meter.is_over() {
-                return Ok(());
-            }
-            let of_image = Dice::of(seed, (nth as u64) << 8 | cut).roll();
-            let image = fs.cut(&mut Dice::new(of_image));
-            meter.done += 1;
-            let checked = ran.check(image, nth + 1, of_image);
-            checked.map_err(|find| format!("cut {cut} after call {} ({op:?}): {find}", nth + 1))?;
-        }
-    }
-    Ok(())
+        is_wanted
+    };
+    cuts::each(walk, meter, wants, |at| ran.check(at.cut(), at.calls, at.seed))
 }
 
 /// Where names change, every cut is of interest.

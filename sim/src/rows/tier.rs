@@ -1,13 +1,14 @@
 //! Segments moved to object storage and fetched back, and the power cut at each call of it: no
 //! event is missing, the store stays writable, and what was begun is ended.
 
-use super::{Find, Meter};
+use super::{
+    Find, Meter,
+    cuts::{self, Walk},
+};
 use crate::{
     check,
-    dice::Dice,
     disk::{Fs, Op, SimDisk},
-    model::Model,
-    work::{Author, Session, Sizes, Stage, folder},
+    work::{Stage, closed, folder},
 };
 use factum_core::RecordedEvent;
 use factum_log::{
@@ -94,35 +95,12 @@ struct Ran {
 pub(super) fn case(seed: u64, meter: &mut Meter) -> Result<(), Find> {
     let ran = run(seed)?;
     meter.done += 1;
-    let mut fs = ran.base.clone();
-    for (nth, op) in ran.trace.iter().enumerate() {
-        fs.apply(op);
-        for cut in 0..CUTS {
-            if meter.is_over() {
-                return Ok(());
-            }
-            let of_image = Dice::of(seed, (nth as u64) << 8 | cut).roll();
-            // The power goes, or the program only.
-            let image = if cut == 0 { fs.clone() } else { fs.cut(&mut Dice::new(of_image)) };
-            meter.done += 1;
-            let checked = ran.check(image, nth + 1, of_image);
-            checked.map_err(|find| format!("cut {cut} after call {} ({op:?}): {find}", nth + 1))?;
-        }
-    }
-    Ok(())
+    let walk = Walk { seed, disk: ran.base.clone(), trace: &mut ran.trace.iter(), ways: CUTS };
+    cuts::each(walk, meter, |_| true, |at| ran.check(at.cut_or_ended(), at.calls, at.seed))
 }
 
 fn run(seed: u64) -> Result<Ran, Find> {
-    let mut author = Author::new(seed, Sizes::Crossing);
-    let stage = Stage::new(SimDisk::new(Fs::default()), seed);
-    let mut session = Session::open(&stage, Model::default())?;
-    while session.bytes() < BYTES {
-        session = session.step(&author.step())?;
-    }
-    session.index()?;
-    session.writer.close().map_err(|fault| format!("closing: {fault}"))?;
-    let events = check::everything(&session.reader)?;
-    let (stage, _) = session.let_go();
+    let (stage, events) = closed(seed, BYTES)?;
     if !seed.is_multiple_of(2) {
         stage.compress().map_err(|error| format!("compressing: {error}"))?;
     }

@@ -1,9 +1,10 @@
 //! Running a history on a store, beside the model: every answer is compared.
 
-use super::{Between, Stage, Step, folder, job};
+use super::{Author, Between, Sizes, Stage, Step, folder, job};
 use crate::{
     check,
     dice::Dice,
+    disk::{Fs, SimDisk},
     model::{self, Model, Task, Truth},
 };
 use factum_core::{AppendError, Receipt, RecordedEvent};
@@ -13,6 +14,21 @@ use factum_log::{
     rewrite::{ScavengeOptions, ScavengeReport, Stop},
     write::Unindexed,
 };
+
+/// A store of about so many bytes that was closed in good order: its world, and all its events.
+pub fn closed(seed: u64, bytes: u64) -> Result<(Stage, Vec<RecordedEvent>), String> {
+    let mut author = Author::new(seed, Sizes::Crossing);
+    let stage = Stage::new(SimDisk::new(Fs::default()), seed);
+    let mut session = Session::open(&stage, Model::default())?;
+    while session.bytes() < bytes {
+        session = session.step(&author.step())?;
+    }
+    session.index()?;
+    session.writer.close().map_err(|fault| format!("closing: {fault}"))?;
+    let events = check::everything(&session.reader)?;
+    let (stage, _) = session.let_go();
+    Ok((stage, events))
+}
 
 /// An open store, and what it must be.
 #[derive(Debug)]
