@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc};
 /// assert!(!Query::AnyOf(vec![Item::default()]).is_valid(), "an item must restrict something");
 /// # Ok::<(), factum_core::InvalidName>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {
     /// Every event, those of the system too.
     All,
@@ -25,7 +25,7 @@ pub enum Query {
 }
 
 /// What an event must have: every field that is not empty must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Item {
     /// Its type is one of these.
     pub types: Vec<EventType>,

@@ -39,6 +39,10 @@ pub mod prelude;
 pub use factum_core::*;
 pub use open::{OpenError, folder, open};
 
+/// The application framework: decisions, views, processes.
+#[cfg(feature = "app")]
+pub use factum_app as app;
+
 /// The client, for what is its own: `factum_client`.
 #[cfg(feature = "client")]
 pub use factum_client as client;

@@ -19,7 +19,7 @@ static LINTS: Rule = Rule {
 const MAP: &[(&str, &[&str])] = &[
     ("factum-core", &[]),
     ("factum-log", &["factum-core"]),
-    ("factum-app", &["factum-core"]),
+    ("factum-app", &["factum-core", "factum-macros"]),
     ("factum-macros", &[]),
     ("factum-testkit", &["factum-core", "factum-app"]),
     ("factum-proto", &[]),

@@ -1,0 +1,223 @@
+//! An app: a store, a world around it, and the decisions, views and processes over them.
+
+use crate::{
+    Ctx, Metadata,
+    cache::Cache,
+    context::mix,
+    decision::{
+        Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded, Loader,
+        Receipt, State,
+    },
+    world::World,
+};
+use factum_core::{AnyStore, Append, AppendError, EventStore};
+use std::{sync::Arc, time::Duration};
+
+/// How many states of lately made decisions are kept, unless it is said otherwise.
+pub const STATES_MAX: usize = 10_000;
+
+/// An app. Clones share it.
+///
+/// ```
+/// use factum_app::{App, Ctx, Decision, MemoryStore, Outcome, State, command, emit, event};
+/// # use std::convert::Infallible;
+///
+/// #[event("lamp.switched")]
+/// struct Switched { #[tag] lamp: u32, on: bool }
+///
+/// #[derive(Clone, Default)]
+/// struct Lamp { on: bool }
+/// impl State for Lamp {
+///     type Event = Switched;
+///     fn evolve(self, event: &Switched) -> Self { Lamp { on: event.on } }
+/// }
+///
+/// #[command("lamp.toggle")]
+/// struct Toggle { #[tag] lamp: u32 }
+/// impl Decision for Toggle {
+///     type State = Lamp;
+///     type Refusal = Infallible;
+///     fn decide(&self, lamp: &Lamp, _: &Ctx) -> Outcome<Self> {
+///         emit(Switched { lamp: self.lamp, on: !lamp.on })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::new(MemoryStore::new());
+/// app.execute(Toggle { lamp: 1 }).await?;
+/// let receipt = app.execute(Toggle { lamp: 1 }).actor("ann").await?;
+/// assert_eq!(receipt.position.0, 2);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: AnyStore,
+    world: Arc<dyn World>,
+    cache: Cache,
+    metadata: Metadata,
+}
+
+/// What an app is made of.
+#[derive(Debug)]
+#[must_use = "an app is built by `build` or `start`"]
+pub struct AppBuilder {
+    store: AnyStore,
+    world: Option<Arc<dyn World>>,
+    states_max: usize,
+    metadata: Metadata,
+}
+
+impl AppBuilder {
+    /// The name of the service and its version, for the metadata of its events.
+    pub fn service(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.metadata.service = Some(name.into());
+        self.metadata.service_version = Some(version.into());
+        self
+    }
+
+    /// Another clock, and other tasks, than those of the system.
+    pub fn world(mut self, world: Arc<dyn World>) -> Self {
+        self.world = Some(world);
+        self
+    }
+
+    /// How many states of lately made decisions are kept; 0 keeps none.
+    pub fn states_max(mut self, states_max: usize) -> Self {
+        self.states_max = states_max;
+        self
+    }
+
+    /// The app, for who only decides.
+    ///
+    /// # Panics
+    ///
+    /// Built without the feature `tokio`, if it was given no world.
+    #[must_use]
+    pub fn build(self) -> App {
+        let Self { store, world, states_max, metadata } = self;
+        let world = world.unwrap_or_else(usual_world);
+        App(Arc::new(Inner { store, world, cache: Cache::new(states_max), metadata }))
+    }
+}
+
+#[cfg(feature = "tokio")]
+fn usual_world() -> Arc<dyn World> {
+    Arc::new(crate::world::TokioWorld::default())
+}
+
+#[cfg(not(feature = "tokio"))]
+fn usual_world() -> Arc<dyn World> {
+    panic!("without the feature `tokio` an app must be given a world: `AppBuilder::world`")
+}
+
+impl App {
+    /// One over a store, with what is usual.
+    pub fn new(store: impl EventStore) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// One over a store, to be given more.
+    pub fn builder(store: impl EventStore) -> AppBuilder {
+        AppBuilder {
+            store: AnyStore::new(store),
+            world: None,
+            states_max: STATES_MAX,
+            metadata: Metadata::default(),
+        }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &AnyStore {
+        &self.0.store
+    }
+
+    /// The world around it.
+    #[must_use]
+    pub fn world(&self) -> &Arc<dyn World> {
+        &self.0.world
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.0.cache
+    }
+
+    /// Does a command when it is awaited: `app.execute(command).key("k").actor("ann").await?`
+    pub fn execute<D: Decision>(&self, command: D) -> Execute<'_, D> {
+        Execute::new(self, command)
+    }
+
+    /// Asks others first, and then does the command that comes of it.
+    ///
+    /// # Errors
+    ///
+    /// As the gathering, and as [`App::execute`].
+    pub async fn gather<Ask: Send, G: Gather<Ask>>(
+        &self,
+        gather: &G,
+        ask: Ask,
+    ) -> Result<Receipt, GatherError<G::Error, <G::Decision as Decision>::Refusal>>
+    where
+        ExecuteError<<G::Decision as Decision>::Refusal>: Send,
+    {
+        let command = gather.gather(ask).await.map_err(GatherError::Gather)?;
+        self.execute(command).await.map_err(GatherError::Execute)
+    }
+
+    /// A state as it is now, with all facts of a boundary.
+    ///
+    /// # Errors
+    ///
+    /// The store does not answer, or a fact cannot be read.
+    pub async fn load<S: State>(&self, boundary: &Boundary) -> Result<Arc<Loaded<S>>, LoadError> {
+        Loader::new(&self.0.store, &self.0.cache).load(boundary).await
+    }
+
+    /// The context of a command with this known about it.
+    pub(crate) fn context(&self, metadata: &Metadata) -> Ctx {
+        let ctx = Ctx::new(self.0.world.now(), self.0.world.random());
+        // The command's own id: what has no cause before it is caused by the command.
+        let id = ctx.id();
+        let own = &self.0.metadata;
+        let metadata = Metadata {
+            correlation: metadata.correlation.or(Some(id)),
+            causation: metadata.causation.or(Some(id)),
+            service: own.service.clone().or_else(|| metadata.service.clone()),
+            service_version: own
+                .service_version
+                .clone()
+                .or_else(|| metadata.service_version.clone()),
+            ..metadata.clone()
+        };
+        ctx.with_metadata(metadata)
+    }
+
+    /// Waits between two attempts: up to twice as long each time, and not as long as others do.
+    pub(crate) async fn pause(&self, attempt: u32, first: Duration, longest: Duration) {
+        let longest = first.saturating_mul(1 << attempt.min(16)).min(longest);
+        let part = (mix(self.0.world.random()) >> 11) as f64 / (1u64 << 53) as f64;
+        self.0.world.sleep(longest.mul_f64(part)).await;
+    }
+
+    /// Appends, and sends the same append again where its outcome is unknown or the store is busy.
+    pub(crate) async fn send(
+        &self,
+        append: Append,
+        sends_max: u32,
+    ) -> Result<factum_core::Receipt, AppendError> {
+        let mut sent = 1;
+        loop {
+            match self.0.store.append(append.clone()).await {
+                Err(error) if error.is_retryable() && sent < sends_max => {
+                    self.pause(sent, Duration::from_millis(5), Duration::from_secs(2)).await;
+                    sent += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Doing a command: read, decide, append under the condition that nothing has changed; where it
+//! has, again with the new facts.
+
+use super::{
+    Decision, Emit, ExecuteError, Parts, Receipt,
+    command::Call,
+    keyed,
+    load::{Appended, Loader},
+};
+use crate::{
+    App, Ctx, Envelope, Metadata,
+    event::{Draft, EventSet},
+    world::BoxFuture,
+};
+use factum_core::{Append, AppendError, Check, Position, Tag};
+use std::{future::IntoFuture, time::Duration};
+
+/// How often a command is decided, at most, before its caller is told.
+const ATTEMPTS_MAX: u32 = 20;
+/// How often one append is sent again, at most, where its outcome is unknown or the store is busy.
+const SENDS_MAX: u32 = 8;
+/// The longest first pause; each further one may be twice as long.
+const PAUSE: Duration = Duration::from_millis(1);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// A command on its way: `.await` does it.
+#[must_use = "a command is done when it is awaited"]
+pub struct Execute<'a, D> {
+    app: &'a App,
+    command: D,
+    call: Call,
+}
+
+impl<'a, D: Decision> Execute<'a, D> {
+    pub(crate) fn new(app: &'a App, command: D) -> Self {
+        Self { app, command, call: Call::default() }
+    }
+
+    /// With a key: a retry with the same one is answered with the first receipt.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.call.key = Some(key.into());
+        self
+    }
+
+    /// On behalf of somebody.
+    pub fn actor(mut self, actor: impl Into<String>) -> Self {
+        self.call.metadata.actor = Some(actor.into());
+        self
+    }
+
+    /// For a tenant.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.call.metadata.tenant = Some(tenant.into());
+        self
+    }
+
+    /// With all of this known about it.
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.call.metadata = metadata;
+        self
+    }
+
+    /// Because of an event.
+    pub fn caused_by<E>(mut self, cause: &Envelope<E>) -> Self {
+        self.call.metadata = cause.metadata().caused_by(cause.id());
+        self
+    }
+}
+
+impl<'a, D: Decision> IntoFuture for Execute<'a, D> {
+    type Output = Result<Receipt, ExecuteError<D::Refusal>>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { run(self.app, &self.command, &self.call).await })
+    }
+}
+
+/// Does a command.
+pub(crate) async fn run<D: Decision>(
+    app: &App,
+    command: &D,
+    call: &Call,
+) -> Result<Receipt, ExecuteError<D::Refusal>> {
+    command.validate().map_err(ExecuteError::Refused)?;
+    let key = call.key.as_ref().map(|key| keyed::tag(D::NAME, key)).transpose()?;
+    if let Some(first) = done_before(app, key.as_ref()).await? {
+        return Ok(first);
+    }
+    let boundary = command.boundary()?;
+    if D::State::boundaries(&boundary).iter().any(|one| !one.is_some()) {
+        return Err(ExecuteError::NoBoundary { command: D::NAME });
+    }
+    let ctx = app.context(&call.metadata);
+    let job = Job { app, command, boundary: &boundary, ctx, key };
+    for attempt in 0..ATTEMPTS_MAX {
+        match job.attempt(attempt == 0).await? {
+            Attempt::Done(receipt) => return Ok(receipt),
+            Attempt::Conflict => app.pause(attempt, PAUSE, PAUSE_MAX).await,
+        }
+        if let Some(first) = done_before(app, job.key.as_ref()).await? {
+            return Ok(first);
+        }
+    }
+    Err(ExecuteError::Exhausted { attempts: ATTEMPTS_MAX })
+}
+
+async fn done_before<R>(app: &App, key: Option<&Tag>) -> Result<Option<Receipt>, ExecuteError<R>> {
+    match key {
+        Some(tag) => Ok(keyed::first(app.store(), tag).await?),
+        None => Ok(None),
+    }
+}
+
+/// One command, being done.
+struct Job<'a, D: Decision> {
+    app: &'a App,
+    command: &'a D,
+    boundary: &'a <D::State as Parts>::Boundary,
+    ctx: Ctx,
+    key: Option<Tag>,
+}
+
+enum Attempt {
+    Done(Receipt),
+    Conflict,
+}
+
+impl<D: Decision> Job<'_, D> {
+    /// Decides once. The first time on what the cache has: where the outcome appends, the condition
+    /// proves that it was new enough; otherwise the store is asked, and it is decided again.
+    async fn attempt(&self, first: bool) -> Result<Attempt, ExecuteError<D::Refusal>> {
+        let app = self.app;
+        let mut loader = Loader::new(app.store(), app.cache());
+        if first {
+            loader = loader.trusting();
+        }
+        let mut read = D::State::load(&mut loader, self.boundary).await?;
+        let mut outcome = self.decide(&read);
+        if loader.trusted() && !outcome.as_ref().is_ok_and(|(emit, _)| !emit.events.is_empty()) {
+            loader = Loader::new(app.store(), app.cache());
+            read = D::State::load(&mut loader, self.boundary).await?;
+            outcome = self.decide(&read);
+        }
+        let (emit, ctx) = outcome.map_err(ExecuteError::Refused)?;
+        if emit.events.is_empty() {
+            return Ok(Attempt::Done(self.nothing(loader.head(), &emit)));
+        }
+        let append = self.append(&read, &emit, &ctx)?;
+        let ids = append.events.iter().map(|(_, event)| event.id).collect();
+        let receipt = match app.send(append, SENDS_MAX).await {
+            Ok(receipt) => receipt,
+            Err(AppendError::Conflict { .. }) => return Ok(Attempt::Conflict),
+            Err(error) => return Err(error.into()),
+        };
+        if !receipt.replayed {
+            let appended =
+                Appended { boundary: self.boundary, read, emit: &emit, receipt: &receipt };
+            D::State::keep(&loader, appended);
+        }
+        Ok(Attempt::Done(Receipt {
+            position: receipt.position,
+            streams: receipt.streams,
+            ids,
+            correlation: self.correlation(),
+            replayed: receipt.replayed,
+            nothing: None,
+        }))
+    }
+
+    #[allow(clippy::type_complexity, reason = "the outcome, and the context with its count of ids")]
+    fn decide(
+        &self,
+        read: &<D::State as Parts>::Read,
+    ) -> Result<(Emit<<D::State as Parts>::Event>, Ctx), D::Refusal> {
+        let ctx = self.ctx.again();
+        let emit = self.command.decide(D::State::state(read), &ctx)?;
+        Ok((emit, ctx))
+    }
+
+    fn correlation(&self) -> factum_core::Uuid {
+        self.ctx.metadata().correlation.unwrap_or_default()
+    }
+
+    fn nothing(&self, read: Position, emit: &Emit<<D::State as Parts>::Event>) -> Receipt {
+        Receipt {
+            position: read,
+            streams: Vec::new(),
+            ids: Vec::new(),
+            correlation: self.correlation(),
+            replayed: false,
+            nothing: emit.nothing.clone().or(Some("there was nothing to do".into())),
+        }
+    }
+
+    /// The events, under the condition that what was read is all there is.
+    fn append(
+        &self,
+        read: &<D::State as Parts>::Read,
+        emit: &Emit<<D::State as Parts>::Event>,
+        ctx: &Ctx,
+    ) -> Result<Append, ExecuteError<D::Refusal>> {
+        let seen = D::State::marked(self.boundary, read);
+        let mut checks: Vec<Check> = Vec::new();
+        for one in &seen {
+            for (part, mark) in one.boundary.parts().iter().zip(one.marks) {
+                let check = part.check(*mark);
+                // Read from one snapshot, the same part has the same mark.
+                if !checks.contains(&check) {
+                    checks.push(check);
+                }
+            }
+        }
+        checks.extend(self.key.as_ref().map(keyed::check));
+        let mut events = Vec::with_capacity(emit.events.len());
+        for event in &emit.events {
+            let mut draft = Draft::new(event, ctx.id(), ctx.metadata())?;
+            let is_seen = |one: &super::parts::Seen<'_>| {
+                one.boundary.sees(&draft.stream, &draft.data.event_type, &draft.data.tags)
+            };
+            if !seen.iter().any(is_seen) {
+                let (command, event_type) = (D::NAME, event.info().event_type);
+                let stream = draft.stream;
+                return Err(ExecuteError::OutsideBoundary { command, event_type, stream });
+            }
+            draft.data.tags.extend(self.key.clone());
+            events.push((draft.stream, draft.data));
+        }
+        Ok(Append { events, checks, tracking: None })
+    }
+}

@@ -1,0 +1,93 @@
+//! Chains of versions: each struct knows the one before it, and how to become of it.
+
+use super::{DecodeError, Event, Raw, decode::Why, decode_json};
+
+/// A version of an event that follows another.
+///
+/// The chain is checked when the program is compiled: the older struct must have the same name and
+/// the version before this one.
+///
+/// ```
+/// use factum_app::{Upcast, event};
+///
+/// #[event("order.placed", version = 1)]
+/// struct OrderPlacedV1 { #[tag] order: u64, total: u32 }
+///
+/// #[event("order.placed", version = 2)]
+/// struct OrderPlaced { #[tag] order: u64, total_cents: u64 }
+///
+/// impl Upcast for OrderPlaced {
+///     type Old = OrderPlacedV1;
+///     fn upcast(old: OrderPlacedV1) -> Self {
+///         Self { order: old.order, total_cents: u64::from(old.total) * 100 }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has a version above 1, and nothing says how older facts become one",
+    label = "no `Upcast`",
+    note = "write `impl Upcast for {Self}` with the struct of the version before as `type Old`, or \
+            `since = N` in the attribute where no older fact was ever stored"
+)]
+pub trait Upcast: Event {
+    /// The struct of the version before.
+    type Old: Event;
+
+    /// What the old fact means today.
+    fn upcast(old: Self::Old) -> Self;
+}
+
+/// Decodes a struct with which a chain begins.
+///
+/// # Errors
+///
+/// Any other version than its own, or a payload that does not fit.
+pub fn first<E: Event>(raw: &Raw<'_>) -> Result<E, DecodeError> {
+    match raw.version {
+        version if version > E::VERSION => Err(raw.error(Why::Newer { known: E::VERSION })),
+        version if version < E::VERSION => Err(raw.error(Why::Older { known: E::VERSION })),
+        _ => decode_json(raw),
+    }
+}
+
+/// Decodes a struct that follows another.
+///
+/// # Errors
+///
+/// A newer version than its own, one older than the chain, or a payload that does not fit.
+pub fn chain<E: Upcast>(raw: &Raw<'_>) -> Result<E, DecodeError> {
+    match raw.version {
+        version if version > E::VERSION => Err(raw.error(Why::Newer { known: E::VERSION })),
+        version if version == E::VERSION => decode_json(raw),
+        _ => E::Old::decode(raw).map(E::upcast),
+    }
+}
+
+/// Stops the compiler at a chain with a rename or a gap. Called in a constant that the attribute
+/// writes, so that `cargo check` finds it too.
+pub const fn check_chain<E: Upcast>() {
+    assert!(
+        same(E::TYPE, <E::Old as Event>::TYPE),
+        "an upcast cannot rename an event: `Old` has another name"
+    );
+    assert!(
+        E::VERSION == <E::Old as Event>::VERSION + 1,
+        "the chain of upcasts has a gap: `Old` must be the version before this one"
+    );
+}
+
+const fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        #[allow(clippy::indexing_slicing, reason = "in a constant, and below both lengths")]
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}

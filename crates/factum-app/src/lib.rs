@@ -1,0 +1,46 @@
+//! The application framework of Factum: decisions, projections, processes, evolution.
+//!
+//! | concept | what you write |
+//! |---|---|
+//! | event | a struct with [`macro@event`]: a fact, its name pinned |
+//! | set | an enum with [`derive@EventSet`]: the events that one consumer knows |
+//! | state | [`State`]: a fold over the events of a set |
+//! | decision | a struct with [`macro@command`], and [`Decision`]: emit, nothing, or refuse |
+//! | app | [`App`]: a store, and all of the above over it |
+//! | receipt | [`Receipt`]: what a command came to; hand it to a view to see at least that much |
+//!
+//! `decide` and `evolve` are pure; time and ids come from [`Ctx`]. Nothing here knows a concrete
+//! store, and everything that it asks of the world goes through [`World`], so that a whole app runs
+//! in a simulation.
+
+mod app;
+mod cache;
+mod context;
+pub mod decision;
+mod envelope;
+pub mod event;
+mod metadata;
+pub mod world;
+
+pub use app::{App, AppBuilder, STATES_MAX};
+pub use context::Ctx;
+pub use decision::{
+    Boundary, Call, Command, CommandSet, Decision, Dispatch, DispatchError, Emit, Execute,
+    ExecuteError, Gather, GatherError, NoCommand, Outcome, Part, Receipt, Reply, State, emit,
+    emit_all, ensure, nothing, refuse,
+};
+pub use envelope::Envelope;
+pub use event::{Event, EventSet, Upcast};
+pub use factum_macros::{Command, CommandSet, Event, EventSet, command, event};
+pub use metadata::Metadata;
+#[cfg(feature = "tokio")]
+pub use world::TokioWorld;
+pub use world::World;
+
+/// Words of the store that an app's code uses too.
+pub use factum_core::{
+    AnyStore, EventStore, InvalidName, MemoryStore, Position, Query, RecordedEvent, Revision,
+    StreamName, Tag, Timestamp, Uuid,
+};
+/// Used by what the attributes write.
+pub use {schemars, serde, serde_json};

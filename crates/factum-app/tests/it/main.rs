@@ -1,0 +1,7 @@
+//! The framework over stores, one module a behaviour.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod courses;
+mod decisions;
+mod shop;
+mod upcasts;

@@ -1,0 +1,78 @@
+//! The attributes and derives of `factum-app`. They only write calls into it: what they write can
+//! be written by hand.
+//!
+//! | macro | writes |
+//! |---|---|
+//! | `#[event("order.placed")]` | `Event`, and the derives that an event needs |
+//! | `#[command("order.place")]` | `Command`, the same for a command |
+//! | `#[derive(EventSet)]` | `EventSet` for an enum with one event a variant |
+//! | `#[derive(CommandSet)]` | `CommandSet` for an enum with one command a variant |
+
+mod attribute;
+mod command;
+mod event;
+mod fields;
+mod path;
+mod set;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct an event: `#[event("order.placed", version = 2)]`.
+///
+/// The name is pinned: `domain.entity.action`, in the past tense. The struct gets `Clone`, `Debug`,
+/// `PartialEq`, serde's `Serialize` and `Deserialize`, schemars' `JsonSchema` and `Event`, unless
+/// it derives them itself.
+///
+/// | setting | meaning |
+/// |---|---|
+/// | `version = 2` | of the struct's shape, 1 if absent; above 1 there is an `Upcast` |
+/// | `since = 2` | no older fact was ever stored: the chain begins here |
+/// | `stream = "buyer-{buyer}"` | its stream; absent: first segment of the name, first tag |
+///
+/// | on a field | meaning |
+/// |---|---|
+/// | `#[tag]` | indexed: `field:value`, by its `Display`; each of a `Vec`, none of a `None` |
+/// | `#[tag("key")]` | the same with another key |
+/// | `#[occurred_at]` | when it happened, in place of when it is stored |
+#[proc_macro_attribute]
+pub fn event(settings: TokenStream, item: TokenStream) -> TokenStream {
+    attribute::expand("Event", settings.into(), item.into()).into()
+}
+
+/// Makes a struct a command: `#[command("order.place")]`.
+///
+/// The name is pinned, as commands of processes are stored. The struct gets the same derives as an
+/// event. `#[tag]` marks the fields that say what it is about: they find the facts that its
+/// decision reads.
+#[proc_macro_attribute]
+pub fn command(settings: TokenStream, item: TokenStream) -> TokenStream {
+    attribute::expand("Command", settings.into(), item.into()).into()
+}
+
+/// What `#[event(…)]` adds to the other derives.
+#[proc_macro_derive(Event, attributes(factum, tag, occurred_at))]
+pub fn derive_event(item: TokenStream) -> TokenStream {
+    done(syn::parse(item).and_then(|item| event::derive(&item)))
+}
+
+/// What `#[command(…)]` adds to the other derives.
+#[proc_macro_derive(Command, attributes(factum, tag))]
+pub fn derive_command(item: TokenStream) -> TokenStream {
+    done(syn::parse(item).and_then(|item| command::derive(&item)))
+}
+
+/// `EventSet` for an enum whose variants hold one event, or one set of events, each.
+#[proc_macro_derive(EventSet)]
+pub fn derive_event_set(item: TokenStream) -> TokenStream {
+    done(syn::parse(item).and_then(|item| set::events(&item)))
+}
+
+/// `CommandSet` for an enum whose variants hold one command each.
+#[proc_macro_derive(CommandSet)]
+pub fn derive_command_set(item: TokenStream) -> TokenStream {
+    done(syn::parse(item).and_then(|item| set::commands(&item)))
+}
+
+fn done(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    result.unwrap_or_else(syn::Error::into_compile_error).into()
+}

@@ -1,0 +1,157 @@
+//! `derive(EventSet)` and `derive(CommandSet)`: enums with one member a variant.
+
+use crate::path::framework;
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Data, DeriveInput, Error, Fields, Ident, Result, Type};
+
+/// The implementation of `EventSet`, and a `From` for each member.
+pub(crate) fn events(item: &DeriveInput) -> Result<TokenStream> {
+    let app = framework();
+    let set = &item.ident;
+    let (names, types) = variants(item, "event")?;
+    let conversions = conversions(set, &names, &types);
+    Ok(quote! {
+        impl #app::EventSet for #set {
+            const MEMBERS: &'static #app::event::Members = &#app::event::Members::Sets(
+                &[#(<#types as #app::EventSet>::MEMBERS),*]);
+
+            fn decode(
+                raw: &#app::event::Raw<'_>,
+            ) -> ::std::result::Result<#app::event::Decoded<Self>, #app::event::DecodeError> {
+                #(
+                    let decoded = <#types as #app::EventSet>::decode(raw)?;
+                    if !::std::matches!(decoded, #app::event::Decoded::Skip) {
+                        return ::std::result::Result::Ok(decoded.map(Self::#names));
+                    }
+                )*
+                ::std::result::Result::Ok(#app::event::Decoded::Skip)
+            }
+
+            fn info(&self) -> &'static #app::event::EventInfo {
+                match self { #(Self::#names(one) => <#types as #app::EventSet>::info(one)),* }
+            }
+
+            fn stream(
+                &self,
+            ) -> ::std::result::Result<#app::StreamName, #app::InvalidName> {
+                match self { #(Self::#names(one) => <#types as #app::EventSet>::stream(one)),* }
+            }
+
+            fn tags(
+                &self,
+            ) -> ::std::result::Result<::std::vec::Vec<#app::Tag>, #app::InvalidName> {
+                match self { #(Self::#names(one) => <#types as #app::EventSet>::tags(one)),* }
+            }
+
+            fn tag_values(&self) -> ::std::vec::Vec<(&'static str, ::std::string::String)> {
+                match self {
+                    #(Self::#names(one) => <#types as #app::EventSet>::tag_values(one)),*
+                }
+            }
+
+            fn occurred_at(&self) -> ::std::option::Option<#app::Timestamp> {
+                match self {
+                    #(Self::#names(one) => <#types as #app::EventSet>::occurred_at(one)),*
+                }
+            }
+
+            fn encode(
+                &self,
+            ) -> ::std::result::Result<::std::vec::Vec<u8>, #app::serde_json::Error> {
+                match self { #(Self::#names(one) => <#types as #app::EventSet>::encode(one)),* }
+            }
+        }
+
+        #conversions
+    })
+}
+
+/// The implementation of `CommandSet`, and a `From` for each member.
+pub(crate) fn commands(item: &DeriveInput) -> Result<TokenStream> {
+    let app = framework();
+    let set = &item.ident;
+    let (names, types) = variants(item, "command")?;
+    let conversions = conversions(set, &names, &types);
+    Ok(quote! {
+        impl #app::CommandSet for #set {
+            const NAMES: &'static [&'static str] = &[#(<#types as #app::Command>::NAME),*];
+
+            fn name(&self) -> &'static str {
+                match self { #(Self::#names(_) => <#types as #app::Command>::NAME),* }
+            }
+
+            fn encode(
+                &self,
+            ) -> ::std::result::Result<#app::serde_json::Value, #app::serde_json::Error> {
+                match self { #(Self::#names(one) => #app::serde_json::to_value(one)),* }
+            }
+
+            fn decode(
+                name: &str,
+                value: #app::serde_json::Value,
+            ) -> ::std::option::Option<::std::result::Result<Self, #app::serde_json::Error>> {
+                #(
+                    if name == <#types as #app::Command>::NAME {
+                        return ::std::option::Option::Some(
+                            #app::serde_json::from_value(value).map(Self::#names));
+                    }
+                )*
+                ::std::option::Option::None
+            }
+
+            async fn dispatch(
+                self,
+                app: &#app::App,
+                call: #app::Call,
+            ) -> ::std::result::Result<#app::Reply, #app::DispatchError> {
+                match self {
+                    #(Self::#names(one) => {
+                        <#types as #app::Dispatch>::dispatch(one, app, call).await
+                    }),*
+                }
+            }
+        }
+
+        #conversions
+    })
+}
+
+/// `Set::Variant` from what the variant holds.
+fn conversions(set: &Ident, names: &[&Ident], types: &[&Type]) -> TokenStream {
+    quote! {
+        #(
+            impl ::std::convert::From<#types> for #set {
+                fn from(one: #types) -> Self {
+                    Self::#names(one)
+                }
+            }
+        )*
+    }
+}
+
+/// The variants and what each holds.
+fn variants<'a>(item: &'a DeriveInput, what: &str) -> Result<(Vec<&'a Ident>, Vec<&'a Type>)> {
+    let Data::Enum(data) = &item.data else {
+        let must = format!("a set is an enum with one {what} a variant: `Placed(OrderPlaced)`");
+        return Err(Error::new(item.ident.span(), must));
+    };
+    let (mut names, mut types) = (Vec::new(), Vec::new());
+    for variant in &data.variants {
+        let mut held = match &variant.fields {
+            Fields::Unnamed(fields) => fields.unnamed.iter(),
+            _ => return Err(wrong(variant, what)),
+        };
+        let (Some(one), None) = (held.next(), held.next()) else {
+            return Err(wrong(variant, what));
+        };
+        names.push(&variant.ident);
+        types.push(&one.ty);
+    }
+    Ok((names, types))
+}
+
+fn wrong(variant: &syn::Variant, what: &str) -> Error {
+    let must = format!("each variant holds one {what}: `{0}(Order{0})`", variant.ident);
+    Error::new(variant.ident.span(), must)
+}
