@@ -1,0 +1,12 @@
+//! The store against the suite, against other processes, and against being killed.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod conformance;
+mod crashes;
+mod following;
+mod groups;
+mod inline;
+mod opening;
+mod processes;
+mod support;
