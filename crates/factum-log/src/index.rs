@@ -30,7 +30,7 @@ pub(crate) use paged::{PAGE, is_whole};
 pub use pages::PageCache;
 
 use crate::error::Fault;
-use directory::Cover;
+use directory::{Cover, Search};
 use factum_core::{EventType, StreamName, Tag};
 use std::sync::{Arc, PoisonError, RwLock};
 use uuid::Uuid;
@@ -193,8 +193,11 @@ impl Index {
         )
     }
 
-    /// Whether an event of this type is in the segment.
+    /// Whether an event of this type is in the segment. Its run knows mostly, without a page.
     pub(crate) fn has_type(&self, name: &str) -> Result<bool, Fault> {
+        if !Search::type_of_events(name).may_be_in(self) {
+            return Ok(false);
+        }
         either!(self, memory => Ok(memory.has_type(name)), file => file.has_type(name))
     }
 

@@ -101,7 +101,7 @@ impl Default for Options {
             sources_max: 1024,
             open_files_max: 256,
             index_pages: PageCache::default(),
-            index_fan_out: 8,
+            index_fan_out: 2,
             read_threads: 2,
             scrub_bytes_per_second: 1 << 20,
             read_jobs_max: 65_536,

@@ -6,7 +6,11 @@ use std::{
     collections::BTreeSet,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 const PAGE: u64 = 4096;
@@ -34,6 +38,10 @@ struct State {
     counted: Mutex<Counted>,
     /// Whether to skip syncs, so that what is left is the engine's own work.
     lazy: bool,
+    /// Whether to count nothing: counting takes longer than what it counts.
+    blind: bool,
+    /// How long syncs took.
+    sync_ns: AtomicU64,
 }
 
 /// The operating system's disk, with every read counted. Clones count together.
@@ -41,14 +49,24 @@ struct State {
 pub(crate) struct CountingDisk(Arc<State>);
 
 impl CountingDisk {
-    /// A disk that never syncs.
+    /// A disk that counts nothing, where times are measured.
+    pub(crate) fn blind() -> Self {
+        Self(Arc::new(State { blind: true, ..State::default() }))
+    }
+
+    /// A disk that never syncs, and counts nothing.
     pub(crate) fn lazy() -> Self {
-        Self(Arc::new(State { lazy: true, ..State::default() }))
+        Self(Arc::new(State { lazy: true, blind: true, ..State::default() }))
     }
 
     /// What was read since the last time this was asked.
     pub(crate) fn take(&self) -> Counted {
         std::mem::take(&mut *self.0.counted.lock().unwrap())
+    }
+
+    /// How long syncs of files took since the last time this was asked, in microseconds.
+    pub(crate) fn take_sync_us(&self) -> f64 {
+        self.0.sync_ns.swap(0, Ordering::Relaxed) as f64 / 1e3
     }
 }
 
@@ -97,6 +115,9 @@ impl File for CountingFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if self.state.blind {
+            return self.file.read_at(buffer, offset);
+        }
         let mut counted = self.state.counted.lock().unwrap();
         counted.reads += 1;
         let end = offset + buffer.len() as u64;
@@ -111,6 +132,13 @@ impl File for CountingFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.state.lazy { Ok(()) } else { self.file.sync() }
+        if self.state.lazy {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let synced = self.file.sync();
+        let took_ns = u64::try_from(began.elapsed().as_nanos()).unwrap();
+        self.state.sync_ns.fetch_add(took_ns, Ordering::Relaxed);
+        synced
     }
 }

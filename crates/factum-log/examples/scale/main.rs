@@ -5,7 +5,8 @@
 //! part in a process of its own; `scale DIR PART …` does one part: `fill`, `open`, `ask`, `append`.
 //! `docs/scale.md` says what came of it. Settings: `events` (1000000), `streams` (100000), `batch`
 //! (100 events an append), `shape` (`filled`: one stream after the other; `spread`: each event in
-//! another stream), `tags` (0; or so many different ones), `segment` (MiB; the engine's default).
+//! another stream), `tags` (0; or so many different ones), `segment` (MiB; the engine's default),
+//! `fan_out` (the engine's default).
 #![allow(clippy::print_stdout, reason = "a measurement prints")]
 #![allow(clippy::unwrap_used, reason = "a measurement that fails stops")]
 #![allow(clippy::disallowed_methods, reason = "it measures the real disk and the real time")]
@@ -46,5 +47,8 @@ fn all(dir: &Path, settings: &[String]) {
 fn options(settings: &Settings, disk: counting::CountingDisk) -> Options {
     let usual = Options::default();
     let segment_bytes = settings.segment_mib.map_or(usual.segment_bytes, |mib| mib << 20);
-    Options { world: World { disk: Arc::new(disk), ..usual.world }, segment_bytes, ..usual }
+    let fan_out = settings.fan_out.map(|fan_out| usize::try_from(fan_out).unwrap());
+    let index_fan_out = fan_out.unwrap_or(usual.index_fan_out);
+    let world = World { disk: Arc::new(disk), ..usual.world };
+    Options { world, segment_bytes, index_fan_out, ..usual }
 }

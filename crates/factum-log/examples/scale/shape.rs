@@ -16,7 +16,9 @@ pub(crate) struct Settings {
     /// So many different tags, one an event; 0 for none.
     pub(crate) tags: u64,
     /// The size of a segment, if not the default.
-    pub segment_mib: Option<u64>,
+    pub(crate) segment_mib: Option<u64>,
+    /// How many runs of the directory are merged into one, if not the default.
+    pub(crate) fan_out: Option<u64>,
 }
 
 /// Events of the stream that is spread over the whole log.
@@ -39,6 +41,7 @@ impl Settings {
             spread: value("shape").is_some_and(|shape| shape == "spread"),
             tags: number("tags").unwrap_or(0),
             segment_mib: number("segment"),
+            fan_out: number("fan_out"),
         }
     }
 

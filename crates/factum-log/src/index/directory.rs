@@ -1,9 +1,9 @@
 //! The directory: which segments may have a term or an id, so that a look-up asks few of them,
 //! however many there are.
 //!
-//! It is made of *runs*, files that each cover some segments in a row: eight index files are merged
-//! into a run, eight runs into a larger one (as many as `Options::index_fan_out` says). So a
-//! look-up asks a few runs of each size, two or three pages each, and then the segments that they
+//! It is made of *runs*, files that each cover some segments in a row: two index files are merged
+//! into a run, two runs into a larger one (or as many as `Options::index_fan_out` says). So a
+//! look-up asks a run of each size at most, a page or two each, and then the segments that they
 //! name. What a run says is true of the segments it was made of, known by their seeds; a segment
 //! that took another's place is asked itself. A run may name a segment too many, as it knows hashes
 //! only; never one too few. All of it is derived: without it, or where it is damaged, every segment

@@ -10,7 +10,7 @@ use crate::{
     format::varint::Reader,
     planted::{Bug, is_on},
 };
-use std::{io, ops::Range, path::PathBuf};
+use std::{io, ops::Range, path::PathBuf, sync::Arc};
 
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
@@ -64,6 +64,11 @@ impl Paged {
         Self { file, path, seed, opening: cache.opening(), cache: cache.clone() }
     }
 
+    /// Where its pages are kept.
+    pub(super) fn cache(&self) -> &PageCache {
+        &self.cache
+    }
+
     /// How much content the file can hold.
     pub(super) fn content_len(&self) -> Option<u64> {
         Some(self.file.len().ok()? / PAGE as u64 * CONTENT as u64)
@@ -85,7 +90,10 @@ impl Paged {
             }
             return Ok(content);
         }
-        for (number, bytes) in pages.clone().zip(self.fetch(&pages)?.chunks(PAGE)) {
+        let count = usize::try_from(pages.end - pages.start);
+        let mut fetched = vec![0; count.map_err(|_| self.damage(pages.start))? * PAGE];
+        self.fetch(&mut fetched, pages.start)?;
+        for (number, bytes) in pages.clone().zip(fetched.chunks(PAGE)) {
             self.check(bytes, number)?;
             content.extend_from_slice(bytes.get(..CONTENT).unwrap_or_default());
         }
@@ -100,22 +108,21 @@ impl Paged {
         if let Some(page) = self.cache.get((self.opening, number)) {
             return Ok(page);
         }
-        let bytes = self.fetch(&(number..number + 1))?;
-        self.check(&bytes, number)?;
-        let page: Page = bytes.into();
+        let mut page = Page::from([0; PAGE]);
+        let bytes = Arc::get_mut(&mut page).expect("nobody else has it yet");
+        self.fetch(bytes, number)?;
+        self.check(bytes, number)?;
         self.cache.put((self.opening, number), page.clone());
         Ok(page)
     }
 
-    fn fetch(&self, pages: &Range<u64>) -> Result<Vec<u8>, Fault> {
-        let len = usize::try_from(pages.end - pages.start).map_err(|_| self.damage(pages.start))?;
-        let mut bytes = vec![0; len * PAGE];
-        let read = self.file.read_at(&mut bytes, pages.start * PAGE as u64);
+    /// Reads whole pages, from this one on.
+    fn fetch(&self, bytes: &mut [u8], first: u64) -> Result<(), Fault> {
+        let read = self.file.read_at(bytes, first * PAGE as u64);
         read.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.damage(pages.start),
+            io::ErrorKind::UnexpectedEof => self.damage(first),
             _ => Fault::io("read", self.path.clone())(error),
-        })?;
-        Ok(bytes)
+        })
     }
 
     fn check(&self, page: &[u8], number: u64) -> Result<(), Fault> {

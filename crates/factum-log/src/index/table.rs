@@ -9,6 +9,7 @@ use crate::{
     error::Fault,
     format::varint::{Reader, put},
 };
+use std::cmp::Ordering;
 
 /// Pairs in a bucket, on average.
 const BUCKET_PAIRS: u64 = 64;
@@ -87,8 +88,11 @@ pub(super) fn values(bytes: &[u8], key: u32, buckets: u64) -> Option<Vec<u32>> {
     for _ in 0..reader.varint()? {
         at = at.checked_add(reader.varint_u32()?)?;
         let value = reader.varint_u32()?;
-        if at == key {
-            found.push(value);
+        match at.cmp(&key) {
+            Ordering::Less => {}
+            Ordering::Equal => found.push(value),
+            // They ascend: the rest is of others.
+            Ordering::Greater => return Some(found),
         }
     }
     reader.is_at_end().then_some(found)

@@ -12,7 +12,10 @@ use crate::{
         table::{self, TableReader, bucket_of},
     },
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 pub(super) const MAGIC: &[u8; 8] = b"FACTUMDR";
 pub(super) const VERSION: u32 = 2;
@@ -32,10 +35,25 @@ pub(super) struct TableSpan {
     pub(super) end: u64,
 }
 
+/// Bytes of a table's pairs that stay in memory once it was asked: nearly every look-up asks for
+/// types and categories, which are few.
+const PAIRS_KEPT_MAX: u64 = 4 << 10;
+/// Bytes of its buckets' starts that do: they are a sixteenth of a byte a pair, so that only those
+/// of the largest runs are left out. As a part of the cache of pages, 1 MiB by default.
+const STARTS_KEPT_PART: usize = 16;
+
+/// What is in memory of a table, if it is small enough.
+#[derive(Debug, Default)]
+struct Kept {
+    starts: Option<Vec<u32>>,
+    pairs: Option<Vec<u8>>,
+}
+
 /// A run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pages: Paged,
+    kept: [OnceLock<Kept>; TABLES],
     pub(super) path: PathBuf,
     pub(super) tables: [TableSpan; TABLES],
     /// How many merges made it.
@@ -82,7 +100,7 @@ impl Run {
                 return None;
             }
         }
-        Some(Self { pages, path, tables, level, segments })
+        Some(Self { pages, kept: Default::default(), path, tables, level, segments })
     }
 
     /// Ascending numbers of the segments that may have a key.
@@ -92,15 +110,53 @@ impl Run {
         if buckets == 0 {
             return Ok(Vec::new());
         }
-        let [start, end] = self.pages.u32s(span.starts + bucket_of(key, buckets) * 4)?;
-        let (start, end) = (span.bytes + u64::from(start), span.bytes + u64::from(end));
-        if start > end || end > span.end {
+        let kept = self.kept(table, span)?;
+        let bucket = bucket_of(key, buckets);
+        let [start, end] = match &kept.starts {
+            Some(starts) => usize::try_from(bucket)
+                .ok()
+                .and_then(|bucket| starts.get(bucket..bucket + 2)?.try_into().ok())
+                .ok_or_else(|| self.pages.damage(0))?,
+            None => self.pages.u32s(span.starts + bucket * 4)?,
+        };
+        if start > end || span.bytes + u64::from(end) > span.end {
             return Err(self.pages.damage(0));
         }
-        let bytes = self.pages.read(start..end)?;
-        let mut found = table::values(&bytes, key, buckets).ok_or_else(|| self.pages.damage(0))?;
+        let read;
+        let bytes = match &kept.pairs {
+            Some(pairs) => pairs.get(start as usize..end as usize).unwrap_or_default(),
+            None => {
+                read =
+                    self.pages.read(span.bytes + u64::from(start)..span.bytes + u64::from(end))?;
+                &*read
+            }
+        };
+        let mut found = table::values(bytes, key, buckets).ok_or_else(|| self.pages.damage(0))?;
         found.dedup();
         Ok(found)
+    }
+
+    /// What stays in memory of a table: read when it is first asked for, so that opening reads no
+    /// more than heads. What cannot be read is tried again the next time.
+    fn kept(&self, table: usize, span: &TableSpan) -> Result<&Kept, Fault> {
+        let place = self.kept.get(table).expect("every table has its place");
+        if let Some(kept) = place.get() {
+            return Ok(kept);
+        }
+        let mut kept = Kept::default();
+        let starts = (table::buckets(span.pairs) + 1) * 4;
+        let kept_max = (self.pages.cache().bytes_max() / STARTS_KEPT_PART) as u64;
+        if starts <= kept_max {
+            let bytes = self.pages.read(span.starts..span.starts + starts)?;
+            let numbers = bytes
+                .chunks_exact(4)
+                .map(|number| u32::from_le_bytes(number.try_into().expect("chunks of four")));
+            kept.starts = Some(numbers.collect());
+        }
+        if span.end - span.bytes <= PAIRS_KEPT_MAX.min(kept_max) {
+            kept.pairs = Some(self.pages.read(span.bytes..span.end)?);
+        }
+        Ok(place.get_or_init(|| kept))
     }
 
     /// All pairs of a table.

@@ -4,7 +4,7 @@ use super::{Cover, Key, run::Run};
 use crate::{
     error::Fault,
     index::{
-        Index,
+        Index, TermKind,
         select::{Groups, Lists},
     },
 };
@@ -28,6 +28,10 @@ impl Search {
 
     pub(crate) fn stream(stream: &StreamName) -> Self {
         Self::of(vec![Some(of_stream(stream))])
+    }
+
+    pub(crate) fn type_of_events(name: &str) -> Self {
+        Self::of(vec![Some(vec![vec![Key::term(TermKind::Type, name)]])])
     }
 
     /// The stream comes first: what is said of it was looked up a moment ago, and an id can only be
