@@ -1,5 +1,9 @@
-//! The conformance suite: what every event store does, as cases that run over any of them.
+//! Tests of what is built on Factum, and of what it stands on.
 //!
+//! *Of applications*: [`SimWorld`] is a world whose clock and schedule follow a seed.
+//!
+//! *Of stores*: the conformance suite, what every event store does, as cases that run over any of
+//! them.
 //! A store's tests implement [`Harness`] (how to make a store, and what else they can do with it),
 //! and name it once:
 //!
@@ -27,6 +31,7 @@
 //! | [`build`] | events and checks in few words |
 //! | [`difference`] | assertions that show where two values differ |
 //! | [`wait`] | waiting without a runtime: `block_on`, limits |
+//! | [`world`] | a world that follows a seed: clock, tasks, randomness |
 //!
 //! No runtime lives here: a store that needs one brings its own as `run`.
 
@@ -40,6 +45,7 @@ mod skip;
 pub mod suite;
 pub mod trial;
 pub mod wait;
+pub mod world;
 
 pub use build::{Ids, event, event_with_id};
 pub use difference::same;
@@ -48,3 +54,4 @@ pub use run::{Failure, Outcome, Settings, Verdict};
 pub use suite::{CASES, Case};
 pub use trial::{Feed, Seen, Trial};
 pub use wait::{block_on, within};
+pub use world::{SimWorld, seeds};

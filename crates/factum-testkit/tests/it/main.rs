@@ -5,3 +5,4 @@
 mod broken;
 mod declared;
 mod memory;
+mod world;
