@@ -13,7 +13,7 @@ pub use decode::{DecodeError, Decoded, Raw, Why, decode_json};
 pub use draft::{Draft, EncodeError};
 pub use set::{EventInfo, EventSet, Members, schema_of};
 pub use stream::StreamRule;
-pub use upcast::{Upcast, chain, check_chain, first};
+pub use upcast::{Chain, Upcast, chain, first};
 
 use factum_core::{InvalidName, StreamName, Tag, Timestamp};
 use schemars::JsonSchema;
@@ -62,12 +62,16 @@ pub trait Event:
     /// first tag, `order-7`.
     const STREAM: StreamRule;
 
+    /// The version before, where it follows one: see [`Upcast`].
+    const OLD: Option<&'static EventInfo> = None;
+
     /// All that is known of it before there is one.
     const INFO: EventInfo = EventInfo {
         event_type: Self::TYPE,
         version: Self::VERSION,
         tags: Self::TAGS,
         stream: Self::STREAM,
+        old: Self::OLD,
         schema: schema_of::<Self>,
     };
 

@@ -36,14 +36,22 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
     });
     let ident = &item.ident;
     let follows = settings.version > settings.since;
-    let decode = if follows { quote!(chain) } else { quote!(first) };
-    let check = follows.then(|| quote!(const _: () = #app::event::check_chain::<#ident>();));
+    let chain = quote!(#app::event::chain::<#ident>());
+    let decode = if follows { quote!(#chain.decode(raw)) } else { quote!(#app::event::first(raw)) };
+    let old = follows.then(|| {
+        quote! {
+            const OLD: ::std::option::Option<&'static #app::event::EventInfo> =
+                ::std::option::Option::Some(#chain.old);
+        }
+    });
+    let check = follows.then(|| quote!(const _: () = #chain.check();));
     Ok(quote! {
         impl #app::Event for #ident {
             const TYPE: &'static str = #name;
             const VERSION: u32 = #version;
             const TAGS: &'static [&'static str] = &[#(#keys),*];
             const STREAM: #app::event::StreamRule = #rule;
+            #old
 
             fn tag_values(&self) -> ::std::vec::Vec<(&'static str, ::std::string::String)> {
                 #values
@@ -54,12 +62,31 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
             fn decode(
                 raw: &#app::event::Raw<'_>,
             ) -> ::std::result::Result<Self, #app::event::DecodeError> {
-                #app::event::#decode(raw)
+                #decode
             }
         }
 
         #check
     })
+}
+
+/// An event all the same, where the attribute is wrong: so that what is wrong is the only error.
+pub(crate) fn stub(item: &DeriveInput) -> TokenStream {
+    let app = framework();
+    let ident = &item.ident;
+    quote! {
+        impl #app::Event for #ident {
+            const TYPE: &'static str = "";
+            const STREAM: #app::event::StreamRule =
+                #app::event::StreamRule { category: "", tag: ::std::option::Option::None };
+
+            fn decode(
+                _: &#app::event::Raw<'_>,
+            ) -> ::std::result::Result<Self, #app::event::DecodeError> {
+                ::std::unreachable!()
+            }
+        }
+    }
 }
 
 fn settings(item: &DeriveInput) -> Result<Settings> {
@@ -80,7 +107,10 @@ fn settings(item: &DeriveInput) -> Result<Settings> {
                 "version" => version = number(input)?,
                 "since" => since = number(input)?,
                 "stream" => stream = Some(input.parse()?),
-                _ => return Err(Error::new(key.span(), "known are: version, since, stream")),
+                _ => {
+                    let wrong = format!("`{key}` is no setting: there are version, since, stream");
+                    return Err(Error::new(key.span(), wrong));
+                }
             }
         }
         Ok(name)

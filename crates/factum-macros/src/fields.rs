@@ -13,8 +13,12 @@ pub(crate) struct Tagged {
     ty: Type,
 }
 
-/// The fields of a struct, by name.
+/// The fields of a struct, by name. It has no parameters: what is stored has one shape.
 pub(crate) fn of_struct(item: &DeriveInput) -> Result<Vec<&Field>> {
+    if !item.generics.params.is_empty() {
+        let must = "what is stored has one shape: this must be a struct without parameters";
+        return Err(Error::new(item.generics.span(), must));
+    }
     let no_struct = || Error::new(item.ident.span(), "this must be a struct with named fields");
     match &item.data {
         Data::Struct(data) => match &data.fields {

@@ -52,7 +52,14 @@ pub fn command(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// What `#[event(…)]` adds to the other derives.
 #[proc_macro_derive(Event, attributes(factum, tag, occurred_at))]
 pub fn derive_event(item: TokenStream) -> TokenStream {
-    done(syn::parse(item).and_then(|item| event::derive(&item)))
+    let item = syn::parse_macro_input!(item as syn::DeriveInput);
+    let derived = event::derive(&item).or_else(|error| {
+        // With parameters there are bounds to write, and a stub would only add errors.
+        let stub = item.generics.params.is_empty().then(|| event::stub(&item));
+        let error = error.into_compile_error();
+        syn::Result::Ok(quote::quote!(#error #stub))
+    });
+    done(derived)
 }
 
 /// What `#[command(…)]` adds to the other derives.

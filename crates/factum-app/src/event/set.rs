@@ -15,6 +15,8 @@ pub struct EventInfo {
     pub tags: &'static [&'static str],
     /// Which stream it goes to.
     pub stream: StreamRule,
+    /// The version before, where it follows one.
+    pub old: Option<&'static EventInfo>,
     /// The JSON Schema of its payload.
     pub schema: fn() -> Schema,
 }

@@ -1,6 +1,6 @@
 //! Chains of versions: each struct knows the one before it, and how to become of it.
 
-use super::{DecodeError, Event, Raw, decode::Why, decode_json};
+use super::{DecodeError, Event, EventInfo, Raw, decode::Why, decode_json};
 
 /// A version of an event that follows another.
 ///
@@ -50,30 +50,50 @@ pub fn first<E: Event>(raw: &Raw<'_>) -> Result<E, DecodeError> {
     }
 }
 
-/// Decodes a struct that follows another.
-///
-/// # Errors
-///
-/// A newer version than its own, one older than the chain, or a payload that does not fit.
-pub fn chain<E: Upcast>(raw: &Raw<'_>) -> Result<E, DecodeError> {
-    match raw.version {
-        version if version > E::VERSION => Err(raw.error(Why::Newer { known: E::VERSION })),
-        version if version == E::VERSION => decode_json(raw),
-        _ => E::Old::decode(raw).map(E::upcast),
+/// How a struct follows the one of the version before. What the attribute writes goes through here
+/// alone, so that a missing [`Upcast`] is one error and not several.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<E> {
+    /// The version before.
+    pub old: &'static EventInfo,
+    decode_old: fn(&Raw<'_>) -> Result<E, DecodeError>,
+}
+
+/// The chain that ends with this struct.
+#[must_use]
+pub const fn chain<E: Upcast>() -> Chain<E> {
+    Chain {
+        old: const { &<E::Old as Event>::INFO },
+        decode_old: |raw| E::Old::decode(raw).map(E::upcast),
     }
 }
 
-/// Stops the compiler at a chain with a rename or a gap. Called in a constant that the attribute
-/// writes, so that `cargo check` finds it too.
-pub const fn check_chain<E: Upcast>() {
-    assert!(
-        same(E::TYPE, <E::Old as Event>::TYPE),
-        "an upcast cannot rename an event: `Old` has another name"
-    );
-    assert!(
-        E::VERSION == <E::Old as Event>::VERSION + 1,
-        "the chain of upcasts has a gap: `Old` must be the version before this one"
-    );
+impl<E: Event> Chain<E> {
+    /// Stops the compiler at a rename or a gap. Called in a constant that the attribute writes, so
+    /// that `cargo check` finds it too.
+    pub const fn check(self) {
+        assert!(
+            same(E::TYPE, self.old.event_type),
+            "an upcast cannot rename an event: `Old` has another name"
+        );
+        assert!(
+            E::VERSION == self.old.version + 1,
+            "the chain of upcasts has a gap: `Old` must be the version before this one"
+        );
+    }
+
+    /// Decodes this version, or any before it.
+    ///
+    /// # Errors
+    ///
+    /// A newer version than its own, one older than the chain, or a payload that does not fit.
+    pub fn decode(self, raw: &Raw<'_>) -> Result<E, DecodeError> {
+        match raw.version {
+            version if version > E::VERSION => Err(raw.error(Why::Newer { known: E::VERSION })),
+            version if version == E::VERSION => decode_json(raw),
+            _ => (self.decode_old)(raw),
+        }
+    }
 }
 
 const fn same(one: &str, other: &str) -> bool {

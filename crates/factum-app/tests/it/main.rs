@@ -1,6 +1,8 @@
 //! The framework over stores, one module a behaviour.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod attributes;
+mod compile;
 mod courses;
 mod decisions;
 mod shop;
