@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `memory:` | in memory, gone with the process | – |
 //! | `file:./data` | the embedded engine, in a folder | `embedded` (default) |
+//! | `sqlite:./app.db`, `sqlite::memory:` | SQLite, in a file or in memory | `sqlite` |
 //! | `factum://host:2113` | a Factum server | `client` (default) |
 //! | `kurrentdb://host:2113?tls=false` | the same, or a KurrentDB, over KurrentDB's protocol | `client` |
 //!
@@ -50,6 +51,11 @@ pub use factum_client as client;
 /// The embedded engine, for what is its own: `factum_log`.
 #[cfg(feature = "embedded")]
 pub use factum_log as log;
+
+/// SQLite as a store, for what is its own: `factum_sqlite`, with your rows in the transaction of
+/// the events.
+#[cfg(feature = "sqlite")]
+pub use factum_sqlite as sqlite;
 
 /// The example of the repository's README compiles and runs.
 #[cfg(doctest)]

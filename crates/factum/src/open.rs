@@ -11,8 +11,8 @@ use std::path::PathBuf;
 pub enum OpenError {
     /// The URL names no store. Correct it.
     #[error(
-        "`{url}` names no store: write memory:, file:./data, factum://host:2113, or \
-         kurrentdb://host:2113?tls=false"
+        "`{url}` names no store: write memory:, file:./data, sqlite:./app.db, \
+         factum://host:2113, or kurrentdb://host:2113?tls=false"
     )]
     UnknownScheme {
         /// As given.
@@ -21,6 +21,12 @@ pub enum OpenError {
     /// `file:` without a folder. Name one.
     #[error("`{url}` names no folder: write file:./data, or file:/var/lib/factum")]
     NoFolder {
+        /// As given.
+        url: String,
+    },
+    /// `sqlite:` without a file. Name one.
+    #[error("`{url}` names no file: write sqlite:./app.db, or sqlite::memory:")]
+    NoFile {
         /// As given.
         url: String,
     },
@@ -37,6 +43,11 @@ pub enum OpenError {
     #[cfg(feature = "embedded")]
     #[error(transparent)]
     Embedded(#[from] factum_log::OpenError),
+    /// The file could not be opened: locked by another process, of another format, or no database.
+    /// The source says which, and what to do.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Sqlite(#[from] factum_sqlite::OpenError),
     /// The server could not be reached, or does not speak the protocol.
     #[cfg(feature = "client")]
     #[error(transparent)]
@@ -46,7 +57,7 @@ pub enum OpenError {
 /// Opens the store that a URL names; see the table in the crate's documentation.
 ///
 /// `factum://` and `kurrentdb://` need a `tokio` runtime, and live on the one in which they were
-/// opened. `memory:` is a new, empty store each time.
+/// opened. `memory:` is a new, empty store each time, and so is `sqlite::memory:`.
 ///
 /// # Errors
 ///
@@ -57,6 +68,7 @@ pub async fn open(url: &str) -> Result<AnyStore, OpenError> {
     match scheme {
         "memory" => Ok(AnyStore::new(MemoryStore::new())),
         "file" => embedded(folder(url)?),
+        "sqlite" => sqlite(url).await,
         "factum" => factum(url).await,
         // What of these schemes is understood, the client says.
         "kurrentdb" | "kurrent" | "kdb" | "esdb" => kurrent(url).await,
@@ -86,6 +98,24 @@ fn embedded(dir: PathBuf) -> Result<AnyStore, OpenError> {
 #[cfg(not(feature = "embedded"))]
 fn embedded(_dir: PathBuf) -> Result<AnyStore, OpenError> {
     Err(OpenError::NotBuiltIn { scheme: "file:", feature: "embedded" })
+}
+
+/// The file is everything after `sqlite:`, or after `sqlite://`.
+#[cfg(feature = "sqlite")]
+async fn sqlite(url: &str) -> Result<AnyStore, OpenError> {
+    use factum_sqlite::{Options, SqliteStore};
+    let path = url.strip_prefix("sqlite:").unwrap_or_default();
+    let store = match path.strip_prefix("//").unwrap_or(path) {
+        "" => return Err(OpenError::NoFile { url: url.to_owned() }),
+        ":memory:" => SqliteStore::open_in_memory(Options::default()).await?,
+        path => SqliteStore::open(path, Options::default()).await?,
+    };
+    Ok(AnyStore::new(store))
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn sqlite(_url: &str) -> Result<AnyStore, OpenError> {
+    Err(OpenError::NotBuiltIn { scheme: "sqlite:", feature: "sqlite" })
 }
 
 #[cfg(feature = "client")]

@@ -56,7 +56,7 @@ fn failure(error: OpenError, url: &str) -> Failure {
         OpenError::Client(error) => client(error, url),
         OpenError::Embedded(error) => embedded(error),
         OpenError::NotBuiltIn { .. } => Failure::new(Exit::Store, error),
-        OpenError::UnknownScheme { .. } | OpenError::NoFolder { .. } => {
+        OpenError::UnknownScheme { .. } | OpenError::NoFolder { .. } | OpenError::NoFile { .. } => {
             Failure::usage(error).help("give it with --at, or set FACTUM_URL")
         }
         other => Failure::new(Exit::Store, other),

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod crashes;
+mod facade;
 mod following;
 mod groups;
 mod inline;
