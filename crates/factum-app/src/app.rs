@@ -3,6 +3,7 @@
 use crate::{
     Ctx, Metadata,
     cache::Cache,
+    consumer::{Consumers, Planned, Running},
     context::mix,
     decision::{
         Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded, Loader,
@@ -51,7 +52,7 @@ pub const STATES_MAX: usize = 10_000;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct App(Arc<Inner>);
+pub struct App(Arc<Inner>, Option<Arc<Running>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -59,6 +60,7 @@ struct Inner {
     world: Arc<dyn World>,
     cache: Cache,
     metadata: Metadata,
+    consumers: Consumers,
 }
 
 /// What an app is made of.
@@ -69,6 +71,7 @@ pub struct AppBuilder {
     world: Option<Arc<dyn World>>,
     states_max: usize,
     metadata: Metadata,
+    pub(crate) consumers: Vec<Planned>,
 }
 
 impl AppBuilder {
@@ -95,12 +98,16 @@ impl AppBuilder {
     ///
     /// # Panics
     ///
-    /// Built without the feature `tokio`, if it was given no world.
+    /// Built without the feature `tokio`, if it was given no world; and where it has consumers,
+    /// which only [`AppBuilder::start`] runs.
     #[must_use]
     pub fn build(self) -> App {
-        let Self { store, world, states_max, metadata } = self;
+        let Self { store, world, states_max, metadata, consumers } = self;
+        assert!(consumers.is_empty(), "an app with consumers is started: `start().await`");
         let world = world.unwrap_or_else(usual_world);
-        App(Arc::new(Inner { store, world, cache: Cache::new(states_max), metadata }))
+        let (cache, consumers) = (Cache::new(states_max), Consumers::default());
+        let inner = Inner { store, world, cache, metadata, consumers };
+        App(Arc::new(inner), Some(Arc::new(Running::new())))
     }
 }
 
@@ -127,7 +134,21 @@ impl App {
             world: None,
             states_max: STATES_MAX,
             metadata: Metadata::default(),
+            consumers: Vec::new(),
         }
+    }
+
+    /// The same app for what runs in it: it does not keep the app alive.
+    pub(crate) fn detached(&self) -> Self {
+        Self(self.0.clone(), None)
+    }
+
+    pub(crate) fn running(&self) -> Option<&Running> {
+        self.1.as_deref()
+    }
+
+    pub(crate) fn registry(&self) -> &Consumers {
+        &self.0.consumers
     }
 
     /// The store.

@@ -15,6 +15,7 @@
 
 mod app;
 mod cache;
+pub mod consumer;
 mod context;
 pub mod decision;
 mod envelope;
@@ -23,6 +24,7 @@ mod metadata;
 pub mod world;
 
 pub use app::{App, AppBuilder, STATES_MAX};
+pub use consumer::OnError;
 pub use context::Ctx;
 pub use decision::{
     Boundary, Call, Command, CommandSet, Decision, Dispatch, DispatchError, Emit, Execute,

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod attributes;
+mod away;
 mod compile;
+mod consumers;
 mod courses;
 mod decisions;
 mod shop;

@@ -1,0 +1,315 @@
+//! The runner: subscribes, decodes, hands over, commits; and begins again when the world failed.
+//!
+//! What must hold: nothing is passed over but what the policy puts aside or leaves out; a
+//! checkpoint never moves past what was not handled; and whoever waits for a position is woken only
+//! when everything up to it is committed.
+
+use super::{
+    Commit, Either, EventError, Failure, Finally, Handler, OnError, RunState,
+    poll::{caught, race},
+    seat::{Interrupt, Seat, Want},
+};
+use crate::{
+    Envelope,
+    event::{Decoded, Raw},
+};
+use factum_core::{
+    EventStore, Position, RecordedEvent, Select, Subscribe, next_batch, store::DynBatches,
+};
+use std::time::Duration;
+
+/// How many events are handled, at most, before they are committed.
+const COMMIT_EVENTS_MAX: u64 = 2_000;
+/// How far the store goes on, without a match, before the checkpoint is written nevertheless.
+const IDLE_POSITIONS_MAX: u64 = 4_096;
+/// The longest pause between two attempts to handle one event.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Why a session ended.
+enum End {
+    Interrupted(Interrupt),
+    Failed(Failure),
+}
+
+impl<F: Into<Failure>> From<F> for End {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// Runs a consumer until its app ends.
+pub(crate) async fn run<H: Handler>(mut handler: H, seat: Seat) {
+    let mut attempt = 0;
+    loop {
+        let want = seat.want();
+        if want.paused {
+            seat.enter(RunState::Paused);
+            match seat.interrupted(want).await {
+                Interrupt::Stop => return,
+                Interrupt::Turn => continue,
+            }
+        }
+        let mut session = Session::new(&mut handler, &seat, want);
+        let end = session.run().await;
+        attempt = if session.progressed { 0 } else { attempt + 1 };
+        let interrupt = match end {
+            End::Interrupted(interrupt) => Some(interrupt),
+            End::Failed(Failure::Away { why }) => {
+                seat.failed(&why);
+                seat.enter(RunState::Away { why: why.into() });
+                seat.pause_away(attempt, want).await
+            }
+            End::Failed(failure) => {
+                let why = failure.to_string();
+                seat.failed(&why);
+                seat.enter(RunState::Stopped { why: why.into() });
+                Some(seat.interrupted(want).await)
+            }
+        };
+        if interrupt == Some(Interrupt::Stop) {
+            return;
+        }
+    }
+}
+
+/// One subscription, from a checkpoint until something ends it.
+struct Session<'a, H> {
+    handler: &'a mut H,
+    seat: &'a Seat,
+    want: Want,
+    /// Everything up to here was handed over.
+    done: Position,
+    /// And committed up to here.
+    committed: Position,
+    /// Handled since the last commit.
+    staged: u64,
+    /// It was told once that it has caught up.
+    told_caught_up: bool,
+    /// Something was committed.
+    progressed: bool,
+}
+
+impl<'a, H: Handler> Session<'a, H> {
+    fn new(handler: &'a mut H, seat: &'a Seat, want: Want) -> Self {
+        Self {
+            handler,
+            seat,
+            want,
+            done: Position::START,
+            committed: Position::START,
+            staged: 0,
+            told_caught_up: false,
+            progressed: false,
+        }
+    }
+
+    async fn run(&mut self) -> End {
+        match self.follow().await {
+            Err(end) => end,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn follow(&mut self) -> Result<std::convert::Infallible, End> {
+        let after = self.guarded(async |handler| handler.checkpoint().await).await?;
+        (self.done, self.committed) = (after, after);
+        self.seat.advance(after, false);
+        let parked = self.handler.parked();
+        self.seat.update(|progress| progress.parked = parked);
+        let select = Select::Query(self.seat.shared.spec.query.clone());
+        let subscribe = Subscribe { select, after: Some(after.0) };
+        let mut batches = self.seat.store.subscribe(subscribe).await?;
+        self.seat.enter(RunState::Running);
+        loop {
+            let batch = match self.next(&mut batches).await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => continue,
+                Err(end) => return Err(self.keep_done(end).await),
+            };
+            for event in &batch.events {
+                if let Err(end) = self.take(event).await {
+                    return Err(self.keep_done(end).await);
+                }
+                self.done = event.position();
+                if self.staged >= COMMIT_EVENTS_MAX {
+                    self.commit(false).await?;
+                }
+            }
+            self.done = self.done.max(batch.through);
+            self.end_batch(batch.caught_up).await?;
+        }
+    }
+
+    /// The next batch; `None` where it was time for something else.
+    async fn next(&mut self, batches: &mut DynBatches) -> Result<Option<factum_core::Batch>, End> {
+        let seat = self.seat;
+        let due = self.handler.due();
+        let alarm = async {
+            match due {
+                Some(due) => seat.world.sleep(until(seat.world.now().0, due.0)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let outside = race(seat.interrupted(self.want), alarm);
+        match race(outside, next_batch(batches)).await {
+            Either::First(Either::First(interrupt)) => Err(End::Interrupted(interrupt)),
+            Either::First(Either::Second(())) => {
+                let now = seat.world.now();
+                self.guarded(async |handler| handler.tick(now).await).await?;
+                Ok(None)
+            }
+            Either::Second(Some(batch)) => Ok(Some(batch?)),
+            Either::Second(None) => Err(Failure::away("the subscription ended").into()),
+        }
+    }
+
+    /// Whatever ends the session, what was handled before is committed: else a store that is away
+    /// after every few events would let nobody come through.
+    async fn keep_done(&mut self, end: End) -> End {
+        if self.staged == 0 {
+            return end;
+        }
+        match self.commit(false).await {
+            Ok(()) => end,
+            Err(failed) => failed,
+        }
+    }
+
+    async fn end_batch(&mut self, caught_up: bool) -> Result<(), End> {
+        let idle = self.done.0.saturating_sub(self.committed.0) >= IDLE_POSITIONS_MAX;
+        let tell = caught_up && !self.told_caught_up;
+        let full = self.staged > 0 && (caught_up || self.staged >= COMMIT_EVENTS_MAX);
+        if idle || tell || full {
+            self.commit(caught_up).await?;
+        } else if self.staged == 0 {
+            // Nothing of it is this consumer's: whoever waits need not wait for the checkpoint.
+            self.seat.advance(self.done, caught_up);
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, caught_up: bool) -> Result<(), End> {
+        let commit = Commit { through: self.done, caught_up };
+        self.guarded(async |handler| handler.commit(commit).await).await?;
+        self.committed = self.done;
+        self.staged = 0;
+        self.progressed = true;
+        self.told_caught_up |= caught_up;
+        let parked = self.handler.parked();
+        self.seat.update(|progress| progress.parked = parked);
+        self.seat.advance(self.done, caught_up);
+        Ok(())
+    }
+
+    async fn take(&mut self, recorded: &RecordedEvent) -> Result<(), End> {
+        match Envelope::<H::Event>::decode(recorded) {
+            Ok(Decoded::Skip) => Ok(()),
+            Ok(Decoded::One(event)) => self.hand_over(recorded, &[event]).await,
+            Ok(Decoded::Several(events)) => self.hand_over(recorded, &events).await,
+            Err(error) => {
+                let error = EventError::from(error);
+                self.note(&error);
+                let skip = error.newer && self.seat.shared.spec.skip_newer;
+                let finally =
+                    if skip { Finally::Skip } else { self.seat.shared.spec.on_error.finally() };
+                self.give_up(recorded, error, finally).await.map(drop)
+            }
+        }
+    }
+
+    /// Hands an event over until it is handled or given up.
+    async fn hand_over(
+        &mut self,
+        recorded: &RecordedEvent,
+        events: &[Envelope<H::Event>],
+    ) -> Result<(), End> {
+        let policy = self.seat.shared.spec.on_error;
+        let mut attempt = 0;
+        loop {
+            let handled = caught(self.handler.handle(events)).await;
+            let error = match handled {
+                Ok(Ok(())) => break,
+                Ok(Err(Failure::Event(error))) => error,
+                Ok(Err(failure)) => return Err(failure.into()),
+                Err(panic) => panicked(recorded, panic),
+            };
+            self.note(&error);
+            if let OnError::Retry { attempts, first, .. } = policy
+                && error.retryable
+                && attempt < attempts
+            {
+                let pause = self.seat.pause(attempt, first, self.want, RETRY_PAUSE_MAX).await;
+                if let Some(interrupt) = pause {
+                    return Err(End::Interrupted(interrupt));
+                }
+                attempt += 1;
+                continue;
+            }
+            if !self.give_up(recorded, error, policy.finally()).await? {
+                return Ok(());
+            }
+            attempt = 0;
+        }
+        self.staged += 1;
+        self.seat.shared.progress.send_if_modified(|progress| {
+            progress.handled += 1;
+            false
+        });
+        Ok(())
+    }
+
+    /// Whether it is to be handled again, for other keys.
+    async fn give_up(
+        &mut self,
+        recorded: &RecordedEvent,
+        error: EventError,
+        finally: Finally,
+    ) -> Result<bool, End> {
+        match finally {
+            Finally::Stop => Err(Failure::Event(error).into()),
+            Finally::Park => {
+                self.staged += 1;
+                let park = async |handler: &mut H| handler.park(recorded, &error).await;
+                self.guarded(park).await
+            }
+            Finally::Skip => {
+                self.staged += 1;
+                self.seat.update(|progress| progress.skipped += 1);
+                let skip = async |handler: &mut H| handler.skip(recorded, &error).await;
+                self.guarded(skip).await
+            }
+        }
+    }
+
+    fn note(&self, error: &EventError) {
+        self.seat.failed(&error.to_string());
+    }
+
+    /// A panic outside of an event is nothing that waiting mends.
+    async fn guarded<T>(
+        &mut self,
+        call: impl AsyncFnOnce(&mut H) -> Result<T, Failure>,
+    ) -> Result<T, End> {
+        match caught(call(self.handler)).await {
+            Ok(done) => Ok(done?),
+            Err(panic) => Err(Failure::fatal(panic).into()),
+        }
+    }
+}
+
+fn panicked(recorded: &RecordedEvent, why: String) -> EventError {
+    let raw = Raw::of(recorded);
+    EventError {
+        position: raw.position,
+        event_type: raw.event_type.into(),
+        version: raw.version,
+        key: None,
+        retryable: true,
+        why,
+        newer: false,
+    }
+}
+
+fn until(now: i64, due: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(due.saturating_sub(now)).unwrap_or_default())
+}

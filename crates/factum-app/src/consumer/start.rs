@@ -1,0 +1,173 @@
+//! How consumers hang on an app: registered at its builder, begun by `start`, ended with it.
+
+use super::{
+    ConsumerHandle, ConsumerStatus, Handler, Spec, Stop, run,
+    seat::{Seat, Shared},
+};
+use crate::{App, AppBuilder};
+use factum_core::{InvalidName, ReadError};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+use tokio::sync::watch;
+
+/// Why an app did not start. Nothing runs.
+#[derive(thiserror::Error, Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Two consumers have one name and version. Rename one.
+    #[error("two consumers are called {name:?} (version {version}): rename one")]
+    Twice {
+        /// The name.
+        name: String,
+        /// The version.
+        version: u32,
+    },
+    /// What a consumer is to follow has no name: of an event, a category or a tag. Correct it.
+    #[error("consumer {name:?}: {source}")]
+    Name {
+        /// Which consumer.
+        name: String,
+        /// What is wrong.
+        source: InvalidName,
+    },
+}
+
+type Begin = Box<dyn FnOnce(&App, Seat) + Send>;
+
+/// A consumer that was registered.
+pub(crate) struct Planned {
+    spec: Result<Spec, StartError>,
+    begin: Begin,
+}
+
+impl fmt::Debug for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.spec.fmt(f)
+    }
+}
+
+/// The consumers of an app, once it has started.
+#[derive(Debug, Default)]
+pub(crate) struct Consumers(OnceLock<Vec<Arc<Shared>>>);
+
+/// Held by every [`App`] but those that consumers were given: with the last one, they end.
+#[derive(Debug)]
+pub(crate) struct Running(watch::Sender<bool>);
+
+impl Running {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    fn stop(&self) -> Stop {
+        Stop(self.0.subscribe())
+    }
+}
+
+impl AppBuilder {
+    /// Registers a consumer. `make` is given the app, which it may keep: that does not keep the app
+    /// alive.
+    pub fn consume<H: Handler>(
+        self,
+        spec: Spec,
+        make: impl FnOnce(&App) -> H + Send + 'static,
+    ) -> Self {
+        self.plan(Ok(spec), make)
+    }
+
+    /// The same, where the name of an event may be none.
+    pub(crate) fn plan<H: Handler>(
+        mut self,
+        spec: Result<Spec, StartError>,
+        make: impl FnOnce(&App) -> H + Send + 'static,
+    ) -> Self {
+        let begin = move |app: &App, seat: Seat| {
+            let handler = make(app);
+            app.world().spawn(Box::pin(run::run(handler, seat)));
+        };
+        self.consumers.push(Planned { spec, begin: Box::new(begin) });
+        self
+    }
+
+    /// The app, with its consumers running. They end with [`App::stop`], or when the last clone of
+    /// the app is gone.
+    ///
+    /// # Errors
+    ///
+    /// What was registered does not fit together.
+    ///
+    /// # Panics
+    ///
+    /// As [`AppBuilder::build`]; and outside of a Tokio runtime, where the world is Tokio's.
+    #[allow(clippy::unused_async, reason = "so that starting may wait one day")]
+    pub async fn start(mut self) -> Result<App, StartError> {
+        let planned = std::mem::take(&mut self.consumers);
+        let mut known = HashSet::new();
+        let mut seats = Vec::new();
+        for Planned { spec, begin } in planned {
+            let spec = spec?;
+            if !known.insert((spec.name.clone(), spec.version)) {
+                return Err(StartError::Twice { name: spec.name, version: spec.version });
+            }
+            seats.push((Arc::new(Shared::new(spec)), begin));
+        }
+        let app = self.build();
+        let all = seats.iter().map(|(shared, _)| shared.clone()).collect();
+        app.registry().0.set(all).expect("a new app has not started yet");
+        let inner = app.detached();
+        for (shared, begin) in seats {
+            let (store, world) = (app.store().clone(), app.world().clone());
+            let stop = app.running().expect("a built app is held by its user").stop();
+            begin(&inner, Seat { shared, store, world, stop });
+        }
+        Ok(app)
+    }
+}
+
+impl App {
+    /// Its consumers.
+    #[must_use]
+    pub fn consumer_handles(&self) -> Vec<ConsumerHandle> {
+        let (store, world) = (self.store(), self.world());
+        let all = self.registry().0.get().into_iter().flatten();
+        all.map(|shared| ConsumerHandle {
+            shared: shared.clone(),
+            store: store.clone(),
+            world: world.clone(),
+        })
+        .collect()
+    }
+
+    /// The consumer with this name, of the newest version that is registered.
+    #[must_use]
+    pub fn consumer(&self, name: &str) -> Option<ConsumerHandle> {
+        let all = self.consumer_handles().into_iter().filter(|one| one.spec().name == name);
+        all.max_by_key(|one| one.spec().version)
+    }
+
+    /// What is known about each consumer, slowest first.
+    ///
+    /// # Errors
+    ///
+    /// The store does not answer.
+    pub async fn consumers(&self) -> Result<Vec<ConsumerStatus>, ReadError> {
+        let mut all = Vec::new();
+        for consumer in self.consumer_handles() {
+            all.push(consumer.status().await?);
+        }
+        all.sort_by_key(|one| std::cmp::Reverse((one.lag.time, one.lag.events)));
+        Ok(all)
+    }
+
+    /// Ends its consumers, and waits until they have ended. What they had handled is committed, or
+    /// handled again after the next start.
+    pub async fn stop(&self) {
+        if let Some(Running(stop)) = self.running() {
+            stop.send_replace(true);
+            stop.closed().await;
+        }
+    }
+}
