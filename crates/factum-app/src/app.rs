@@ -6,13 +6,13 @@ use crate::{
     consumer::{Consumers, Planned, Running},
     context::mix,
     decision::{
-        Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded, Loader,
-        Receipt, State,
+        self, Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded,
+        Loader, ReadState, Receipt, Snapshot, State,
     },
     world::World,
 };
 use factum_core::{AnyStore, Append, AppendError, EventStore};
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 /// How many states of lately made decisions are kept, unless it is said otherwise.
 pub const STATES_MAX: usize = 10_000;
@@ -195,7 +195,31 @@ impl App {
     ///
     /// The store does not answer, or a fact cannot be read.
     pub async fn load<S: State>(&self, boundary: &Boundary) -> Result<Arc<Loaded<S>>, LoadError> {
-        Loader::new(&self.0.store, &self.0.cache).load(boundary).await
+        let mut loader = Loader::new(self);
+        let loaded = loader.load(boundary).await?;
+        self.take(loader.due());
+        Ok(loaded)
+    }
+
+    /// The state of one thing when it is awaited, now or as of a moment:
+    /// `app.state::<Account>(7).as_of(march_15).await?`
+    pub fn state<S: State>(&self, id: impl Display) -> ReadState<'_, S> {
+        ReadState::new(self, &id)
+    }
+
+    /// The same of everything in a boundary.
+    pub fn state_within<S: State>(&self, boundary: Boundary) -> ReadState<'_, S> {
+        ReadState::within(self, Ok(boundary))
+    }
+
+    /// Writes snapshots beside everything else.
+    pub(crate) fn take(&self, snapshots: Vec<Snapshot>) {
+        for snapshot in snapshots {
+            let (store, id) = (self.0.store.clone(), self.context(&Metadata::default()).id());
+            self.0.world.spawn(Box::pin(async move {
+                decision::write_snapshot(&store, id, snapshot).await;
+            }));
+        }
     }
 
     /// The context of a command with this known about it.

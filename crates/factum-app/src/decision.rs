@@ -11,9 +11,12 @@ mod execute;
 mod gather;
 mod keyed;
 mod load;
+mod mark;
 mod outcome;
 mod parts;
+mod read;
 mod receipt;
+mod snapshot;
 mod state;
 
 pub use boundary::{Boundary, Part};
@@ -24,11 +27,14 @@ pub use gather::{Gather, GatherError};
 pub use load::Loaded;
 pub use outcome::{Emit, Outcome, emit, emit_all, ensure, nothing, refuse};
 pub use parts::Parts;
+pub use read::ReadState;
 pub use receipt::Receipt;
+pub use snapshot::Snapshots;
 pub use state::State;
 
 pub(crate) use execute::run;
 pub(crate) use load::Loader;
+pub(crate) use snapshot::{Snapshot, write as write_snapshot};
 
 use crate::Ctx;
 use factum_core::InvalidName;

@@ -28,8 +28,8 @@ pub use consumer::OnError;
 pub use context::Ctx;
 pub use decision::{
     Boundary, Call, Command, CommandSet, Decision, Dispatch, DispatchError, Emit, Execute,
-    ExecuteError, Gather, GatherError, NoCommand, Outcome, Part, Receipt, Reply, State, emit,
-    emit_all, ensure, nothing, refuse,
+    ExecuteError, Gather, GatherError, LoadError, NoCommand, Outcome, Part, ReadState, Receipt,
+    Reply, Snapshots, State, emit, emit_all, ensure, nothing, refuse,
 };
 pub use envelope::Envelope;
 pub use event::{Event, EventSet, Upcast};

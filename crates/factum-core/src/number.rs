@@ -2,6 +2,12 @@
 //!
 //! Apart from each other as types, so that a revision is never taken for a position.
 
+#[cfg(feature = "jiff")]
+mod text;
+
+#[cfg(feature = "jiff")]
+pub use text::InvalidTimestamp;
+
 use std::fmt;
 
 /// Place of an event in the store's one total order, counted from 1.

@@ -10,6 +10,9 @@ pub enum LoadError {
     /// The store did not answer.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The id of what is to be read makes no name. Correct it.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// A fact in the boundary cannot be read. Nothing is decided without it.
     #[error(transparent)]
     Decode(#[from] DecodeError),

@@ -12,7 +12,7 @@ use crate::{
     event::{Draft, EventSet},
     world::BoxFuture,
 };
-use factum_core::{Append, AppendError, Check, Position, Tag};
+use factum_core::{Append, AppendError, Check, EventStore, Position, Tag};
 use std::{future::IntoFuture, time::Duration};
 
 /// How often a command is decided, at most, before its caller is told.
@@ -132,22 +132,25 @@ impl<D: Decision> Job<'_, D> {
     /// proves that it was new enough; otherwise the store is asked, and it is decided again.
     async fn attempt(&self, first: bool) -> Result<Attempt, ExecuteError<D::Refusal>> {
         let app = self.app;
-        let mut loader = Loader::new(app.store(), app.cache());
-        if first {
+        let mut loader = Loader::new(app);
+        // Without the check of its metadata nothing tells that a stream was deleted meanwhile.
+        if first && app.store().capabilities().query_checks {
             loader = loader.trusting();
         }
         let mut read = D::State::load(&mut loader, self.boundary).await?;
         let mut outcome = self.decide(&read);
         if loader.trusted() && !outcome.as_ref().is_ok_and(|(emit, _)| !emit.events.is_empty()) {
-            loader = Loader::new(app.store(), app.cache());
+            loader = Loader::new(app);
             read = D::State::load(&mut loader, self.boundary).await?;
             outcome = self.decide(&read);
         }
         let (emit, ctx) = outcome.map_err(ExecuteError::Refused)?;
         if emit.events.is_empty() {
+            app.take(loader.due());
             return Ok(Attempt::Done(self.nothing(loader.head(), &emit)));
         }
         let append = self.append(&read, &emit, &ctx)?;
+        let bytes = append.events.iter().map(|(_, event)| event.payload_bytes() as u64).sum();
         let ids = append.events.iter().map(|(_, event)| event.id).collect();
         let receipt = match app.send(append, SENDS_MAX).await {
             Ok(receipt) => receipt,
@@ -156,9 +159,10 @@ impl<D: Decision> Job<'_, D> {
         };
         if !receipt.replayed {
             let appended =
-                Appended { boundary: self.boundary, read, emit: &emit, receipt: &receipt };
-            D::State::keep(&loader, appended);
+                Appended { boundary: self.boundary, read, emit: &emit, receipt: &receipt, bytes };
+            D::State::keep(&mut loader, appended);
         }
+        app.take(loader.due());
         Ok(Attempt::Done(Receipt {
             position: receipt.position,
             streams: receipt.streams,
@@ -202,14 +206,11 @@ impl<D: Decision> Job<'_, D> {
         ctx: &Ctx,
     ) -> Result<Append, ExecuteError<D::Refusal>> {
         let seen = D::State::marked(self.boundary, read);
+        let store = self.app.store().capabilities();
         let mut checks: Vec<Check> = Vec::new();
         for one in &seen {
             for (part, mark) in one.boundary.parts().iter().zip(one.marks) {
-                let check = part.check(*mark);
-                // Read from one snapshot, the same part has the same mark.
-                if !checks.contains(&check) {
-                    checks.push(check);
-                }
+                mark.check(part, store, &mut checks);
             }
         }
         checks.extend(self.key.as_ref().map(keyed::check));

@@ -1,70 +1,49 @@
 //! Reading a state: from the cache as far as that goes, then what came since.
 
-use super::{Boundary, Emit, Part, Parts, State, error::LoadError};
+use super::{
+    Boundary, Emit, Part, Parts, State,
+    error::LoadError,
+    mark::Mark,
+    snapshot::{self, Since, Snapshot},
+};
 use crate::{
-    cache::{Cache, Key},
+    App,
+    cache::Key,
     event::{EventSet, Raw},
 };
 use factum_core::{
-    AnyStore, AsOf, Check, EventStore, Expected, Freshness, Position, Read, Receipt, RecordedEvent,
-    Revision, StreamState, next_batch, store::DynBatches,
+    AsOf, EventStore, Freshness, Position, Read, Receipt, RecordedEvent, Revision, StreamState,
+    next_batch, store::DynBatches,
 };
 use std::sync::Arc;
-
-/// How far a part of a boundary was read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mark {
-    /// The revision of the stream's last event; none where there is no stream.
-    Stream(Option<Revision>),
-    /// The head of the store when the query was read.
-    Query(Position),
-}
-
-impl Part {
-    /// Nothing of it has been read.
-    fn unread(&self) -> Mark {
-        match self {
-            Self::Stream(_) => Mark::Stream(None),
-            Self::Query(_) => Mark::Query(Position::START),
-        }
-    }
-
-    /// That it is still as it was.
-    pub(crate) fn check(&self, mark: Mark) -> Check {
-        match (self, mark) {
-            (Self::Stream(stream), Mark::Stream(Some(revision))) => {
-                Check::Stream { stream: stream.clone(), expected: Expected::At(revision) }
-            }
-            (Self::Stream(stream), _) => {
-                Check::Stream { stream: stream.clone(), expected: Expected::NoStream }
-            }
-            (Self::Query(query), Mark::Query(after)) => {
-                Check::NoMatch { query: query.clone(), after }
-            }
-            (Self::Query(query), _) => {
-                Check::NoMatch { query: query.clone(), after: Position::START }
-            }
-        }
-    }
-}
 
 /// A state, and how far it was read.
 #[derive(Clone, Debug)]
 pub struct Loaded<S> {
     state: S,
     marks: Vec<Mark>,
+    since: Since,
 }
 
 impl<S: State> Loaded<S> {
     /// Before anything.
     fn initial(boundary: &Boundary) -> Self {
-        let marks = boundary.parts().iter().map(Part::unread).collect();
-        Self { state: S::default(), marks }
+        let marks = vec![Mark::default(); boundary.parts().len()];
+        Self::of(S::default(), marks, Since::default())
+    }
+
+    pub(crate) fn of(state: S, marks: Vec<Mark>, since: Since) -> Self {
+        Self { state, marks, since }
     }
 
     /// The state.
     pub fn state(&self) -> &S {
         &self.state
+    }
+
+    /// What was folded since the last snapshot.
+    pub(crate) fn since(&self) -> &Since {
+        &self.since
     }
 
     /// How far each part of the boundary was read.
@@ -75,19 +54,21 @@ impl<S: State> Loaded<S> {
     /// The revision of its stream's last event, where the boundary is one stream that exists.
     pub fn revision(&self) -> Option<Revision> {
         match self.marks.as_slice() {
-            [Mark::Stream(revision)] => *revision,
+            [mark] => mark.revision,
             _ => None,
         }
     }
 
     fn fold(&mut self, recorded: &RecordedEvent) -> Result<(), LoadError> {
         let decoded = S::Event::decode(&Raw::of(recorded))?;
+        self.since.bytes += recorded.payload_bytes() as u64;
         decoded.for_each(|event| self.apply(&event));
         Ok(())
     }
 
     fn apply(&mut self, event: &S::Event) {
         self.state = std::mem::take(&mut self.state).evolve(event);
+        self.since.events += 1;
     }
 }
 
@@ -101,30 +82,44 @@ pub struct Appended<'a, P: Parts> {
     pub emit: &'a Emit<P::Event>,
     /// What the store said.
     pub receipt: &'a Receipt,
+    /// Bytes of payload that were appended.
+    pub bytes: u64,
 }
 
 /// Reads the states of one decision.
 pub struct Loader<'a> {
-    store: &'a AnyStore,
-    cache: &'a Cache,
+    app: &'a App,
     trusting: bool,
     trusted: bool,
     /// Later parts are read as of the head at which the first was read.
     snapshot: Option<Position>,
     /// The head of the last read.
     head: Position,
+    at_least: Option<Position>,
+    due: Vec<Snapshot>,
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(store: &'a AnyStore, cache: &'a Cache) -> Self {
+    pub(crate) fn new(app: &'a App) -> Self {
         Self {
-            store,
-            cache,
+            app,
             trusting: false,
             trusted: false,
             snapshot: None,
             head: Position::START,
+            at_least: None,
+            due: Vec::new(),
         }
+    }
+
+    /// Waits until the store has a position.
+    pub(crate) fn at_least(self, at_least: Option<Position>) -> Self {
+        Self { at_least, ..self }
+    }
+
+    /// The snapshots that are due after what was loaded and kept.
+    pub(crate) fn due(&mut self) -> Vec<Snapshot> {
+        std::mem::take(&mut self.due)
     }
 
     /// Takes what the cache has without asking the store whether more came: right for a decision
@@ -154,12 +149,15 @@ impl<'a> Loader<'a> {
         boundary: &Boundary,
     ) -> Result<Arc<Loaded<S>>, LoadError> {
         let key = Key::of::<S>(boundary);
-        let cached = self.cache.get::<Loaded<S>>(&key);
+        let cached = self.app.cache().get::<Loaded<S>>(&key);
         if let (true, Some(cached)) = (self.trusting, &cached) {
             self.trusted = true;
             return Ok(cached.clone());
         }
-        let known = cached.map(|known| (*known).clone());
+        let known = match cached {
+            Some(known) => Some((*known).clone()),
+            None => snapshot::read(self.app.store(), boundary).await?,
+        };
         let known = known.unwrap_or_else(|| Loaded::initial(boundary));
         let loaded = match self.read_on(boundary, known).await? {
             Some(loaded) => loaded,
@@ -170,9 +168,44 @@ impl<'a> Loader<'a> {
                 again.unwrap_or_else(|| Loaded::initial(boundary))
             }
         };
-        let loaded = Arc::new(loaded);
-        self.cache.put(key, loaded.clone());
+        let loaded = Arc::new(self.snapshot(boundary, loaded));
+        self.app.cache().put(key, loaded.clone());
         Ok(loaded)
+    }
+
+    /// A state as of a moment, from the first fact on.
+    pub(crate) async fn load_as_of<S: State>(
+        &mut self,
+        boundary: &Boundary,
+        moment: AsOf,
+    ) -> Result<Arc<Loaded<S>>, LoadError> {
+        let mut loaded = Loaded::initial(boundary);
+        let mut all = Vec::new();
+        for part in boundary.parts() {
+            let read = match part {
+                Part::Stream(stream) => Read::stream(stream.clone()),
+                Part::Query(query) => Read::query(query.clone()),
+            };
+            let freshness = Freshness::Current;
+            let read = Read { as_of: moment, freshness, at_least: self.at_least, ..read };
+            let mut reading = self.app.store().read(read).await?;
+            while let Some(batch) = next_batch(&mut reading.batches).await {
+                all.extend(batch?.events);
+            }
+        }
+        in_order(&mut all);
+        all.iter().try_for_each(|event| loaded.fold(event))?;
+        Ok(Arc::new(loaded))
+    }
+
+    /// Notes that a snapshot is due, if it is.
+    fn snapshot<S: State>(&mut self, boundary: &Boundary, mut loaded: Loaded<S>) -> Loaded<S> {
+        let now = self.app.world().now();
+        if let Some(snapshot) = snapshot::due(boundary, &loaded, now) {
+            self.due.push(snapshot);
+            loaded.since = Since { taken: Some(now), ..Since::default() };
+        }
+        loaded
     }
 
     /// The state after what came since; `None` where what it was folded of is gone.
@@ -184,7 +217,7 @@ impl<'a> Loader<'a> {
         let several = boundary.parts().len() > 1;
         let mut later = Vec::new();
         for (at, part) in boundary.parts().iter().enumerate() {
-            let mark = loaded.marks.get(at).copied().unwrap_or_else(|| part.unread());
+            let mark = loaded.marks.get(at).copied().unwrap_or_default();
             let Some(mut tail) = self.tail(part, mark).await? else {
                 return Ok(None);
             };
@@ -205,32 +238,28 @@ impl<'a> Loader<'a> {
                 *mark = reached;
             }
         }
-        later.sort_by_key(RecordedEvent::position);
-        later.dedup_by_key(|event| event.position());
+        in_order(&mut later);
         later.iter().try_for_each(|event| loaded.fold(event))?;
         Ok(Some(loaded))
     }
 
     /// What came after a mark, as of the snapshot; `None` where the mark is past the snapshot.
     async fn tail(&mut self, part: &Part, mark: Mark) -> Result<Option<Tail>, LoadError> {
-        let (read, known) = match (part, mark) {
-            (Part::Stream(stream), Mark::Stream(known)) => {
-                let from = known.map(|revision| revision.0);
-                (Read { from, ..Read::stream(stream.clone()) }, known)
+        if self.snapshot.is_some_and(|snapshot| mark.at > snapshot) {
+            return Ok(None);
+        }
+        let read = match part {
+            Part::Stream(stream) => {
+                let from = mark.revision.map(|revision| revision.0);
+                Read { from, ..Read::stream(stream.clone()) }
             }
-            (Part::Stream(stream), Mark::Query(_)) => (Read::stream(stream.clone()), None),
-            (Part::Query(query), Mark::Stream(_)) => (Read::query(query.clone()), None),
-            (Part::Query(query), Mark::Query(after)) => {
-                if self.snapshot.is_some_and(|snapshot| after > snapshot) {
-                    return Ok(None);
-                }
-                (Read { from: Some(after.0 + 1), ..Read::query(query.clone()) }, None)
-            }
+            Part::Query(query) => Read { from: Some(mark.at.0 + 1), ..Read::query(query.clone()) },
         };
         let as_of = self.snapshot.map_or(AsOf::Now, AsOf::Position);
-        let read = Read { as_of, freshness: Freshness::Current, ..read };
-        let reading = self.store.read(read).await?;
-        if self.store.capabilities().as_of {
+        let freshness = Freshness::Current;
+        let read = Read { as_of, freshness, at_least: self.at_least, ..read };
+        let reading = self.app.store().read(read).await?;
+        if self.app.store().capabilities().as_of {
             self.snapshot.get_or_insert(reading.head);
         }
         let snapshot = self.snapshot.unwrap_or(reading.head);
@@ -239,29 +268,34 @@ impl<'a> Loader<'a> {
             snapshot: self.head,
             current: snapshot >= reading.head,
             state: reading.state,
-            is_stream: matches!(part, Part::Stream(_)),
-            awaited: known,
-            last: known,
+            awaited: mark.revision,
+            last: mark.revision,
             batches: reading.batches,
         }))
     }
 
     /// Keeps the state after what was appended to it.
-    pub(crate) fn keep<S: State>(&self, appended: Appended<'_, S>) {
-        let Appended { boundary, read, emit, receipt } = appended;
+    pub(crate) fn keep<S: State>(&mut self, appended: Appended<'_, S>) {
+        let Appended { boundary, read, emit, receipt, bytes } = appended;
         let mut loaded = Arc::unwrap_or_clone(read);
+        loaded.since.bytes += bytes;
         emit.events().iter().for_each(|event| loaded.apply(event));
         for (part, mark) in boundary.parts().iter().zip(&mut loaded.marks) {
-            *mark = match (part, *mark) {
-                (Part::Stream(stream), known) => {
-                    let written = receipt.streams.iter().find(|one| one.stream == *stream);
-                    written.map_or(known, |written| Mark::Stream(Some(written.last)))
-                }
-                (Part::Query(_), _) => Mark::Query(receipt.position),
-            };
+            mark.at = receipt.position;
+            if let Part::Stream(stream) = part {
+                let written = receipt.streams.iter().find(|one| one.stream == *stream);
+                mark.revision = written.map(|written| written.last).or(mark.revision);
+            }
         }
-        self.cache.put(Key::of::<S>(boundary), Arc::new(loaded));
+        let loaded = self.snapshot(boundary, loaded);
+        self.app.cache().put(Key::of::<S>(boundary), Arc::new(loaded));
     }
+}
+
+/// Events of several parts: each once, in the order of the store.
+fn in_order(events: &mut Vec<RecordedEvent>) {
+    events.sort_by_key(RecordedEvent::position);
+    events.dedup_by_key(|event| event.position());
 }
 
 /// What came after a mark. Of a stream the last known event is read again: where it is hidden by
@@ -272,7 +306,6 @@ struct Tail {
     /// Nothing came after the snapshot when this was read.
     current: bool,
     state: Option<StreamState>,
-    is_stream: bool,
     awaited: Option<Revision>,
     last: Option<Revision>,
     batches: DynBatches,
@@ -309,14 +342,12 @@ impl Tail {
         if self.awaited.is_some() {
             return None;
         }
-        if !self.is_stream {
-            return Some(Mark::Query(self.snapshot));
-        }
-        Some(Mark::Stream(match self.state {
+        let revision = match self.state {
             Some(StreamState::Live { last }) if self.current => Some(last),
             Some(StreamState::Deleted { last }) => Some(last),
             Some(StreamState::Live { .. }) => self.last,
             _ => None,
-        }))
+        };
+        Some(Mark { at: self.snapshot, revision })
     }
 }

@@ -3,7 +3,8 @@
 use super::{
     Boundary, State,
     error::LoadError,
-    load::{Loaded, Loader},
+    load::{Appended, Loaded, Loader},
+    mark::Mark,
 };
 use crate::event::EventSet;
 use factum_core::InvalidName;
@@ -56,7 +57,7 @@ pub trait Parts: Send + Sync + Sized + 'static {
 
     /// Keeps the state after what was appended.
     #[doc(hidden)]
-    fn keep(loader: &Loader<'_>, appended: super::load::Appended<'_, Self>);
+    fn keep(loader: &mut Loader<'_>, appended: Appended<'_, Self>);
 }
 
 /// A boundary and how far it was read.
@@ -65,7 +66,7 @@ pub struct Seen<'a> {
     /// Which facts.
     pub boundary: &'a Boundary,
     /// How far each part was read.
-    pub marks: &'a [super::load::Mark],
+    pub marks: &'a [Mark],
 }
 
 impl<S: State> Parts for S {
@@ -93,7 +94,7 @@ impl<S: State> Parts for S {
         read.state()
     }
 
-    fn keep(loader: &Loader<'_>, appended: super::load::Appended<'_, Self>) {
+    fn keep(loader: &mut Loader<'_>, appended: Appended<'_, Self>) {
         loader.keep(appended);
     }
 }
@@ -105,7 +106,7 @@ macro_rules! tuple {
         impl<$($state: State),+> Parts for ($($state,)+) {
             type Boundary = ($(tuple!(@boundary $state),)+);
             type Event = <tuple!(@first $($state)+) as State>::Event;
-            type Read = (Self, [Vec<super::load::Mark>; tuple!(@count $($state)+)]);
+            type Read = (Self, [Vec<Mark>; tuple!(@count $($state)+)]);
 
             fn boundary(tags: &[(&'static str, String)]) -> Result<Self::Boundary, InvalidName> {
                 Ok(($(Boundary::tagged::<$state::Event>(tags)?,)+))
@@ -138,7 +139,7 @@ macro_rules! tuple {
                 &read.0
             }
 
-            fn keep(_: &Loader<'_>, _: super::load::Appended<'_, Self>) {}
+            fn keep(_: &mut Loader<'_>, _: Appended<'_, Self>) {}
         }
     };
     (@boundary $state:ident) => { Boundary };

@@ -1,5 +1,6 @@
 //! What a decision reads, as a fold over events.
 
+use super::Snapshots;
 use crate::event::EventSet;
 
 /// A state: the fold of `evolve` over events, from [`Default`] on.
@@ -13,4 +14,10 @@ pub trait State: Default + Clone + Send + Sync + 'static {
     /// The state after one more event. Pure, and total: a fact cannot be refused.
     #[must_use]
     fn evolve(self, event: &Self::Event) -> Self;
+
+    /// Whether and when the state is kept beside its facts. Not, unless you say so.
+    #[must_use]
+    fn snapshots() -> Option<Snapshots<Self>> {
+        None
+    }
 }

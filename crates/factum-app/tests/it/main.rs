@@ -3,9 +3,12 @@
 
 mod attributes;
 mod away;
+mod between;
 mod compile;
 mod consumers;
 mod courses;
 mod decisions;
+mod hooked;
 mod shop;
+mod snapshots;
 mod upcasts;

@@ -1,0 +1,188 @@
+//! Others come between two calls of one decision.
+
+use crate::{
+    hooked::Hooked,
+    shop::{Cancel, Place},
+};
+use factum_app::{
+    AnyStore, App, Boundary, Ctx, Decision, EventStore, InvalidName, MemoryStore, Outcome, Query,
+    State, Tag, command, emit, emit_all, ensure, event,
+};
+use std::convert::Infallible;
+
+#[event("purse.changed")]
+struct Changed {
+    #[tag]
+    purse: String,
+    by: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Purse {
+    coins: i64,
+}
+
+impl State for Purse {
+    type Event = Changed;
+
+    fn evolve(self, event: &Changed) -> Self {
+        Self { coins: self.coins + event.by }
+    }
+}
+
+#[command("purse.move")]
+struct Move {
+    from: String,
+    to: String,
+    coins: i64,
+    by_tag: bool,
+}
+
+/// What the decision saw never was.
+#[derive(Debug, PartialEq)]
+struct Torn(i64);
+
+/// The same facts, as a stream or as a query.
+fn purse(name: &str, by_tag: bool) -> Result<Boundary, InvalidName> {
+    match by_tag {
+        true => Ok(Boundary::query(Query::tag(Tag::new(&format!("purse:{name}"))?))),
+        false => Boundary::one::<Changed>(name),
+    }
+}
+
+impl Decision for Move {
+    type State = (Purse, Purse);
+    type Refusal = Torn;
+
+    fn boundary(&self) -> Result<(Boundary, Boundary), InvalidName> {
+        Ok((purse(&self.from, self.by_tag)?, purse(&self.to, self.by_tag)?))
+    }
+
+    fn decide(&self, (from, to): &(Purse, Purse), _: &Ctx) -> Outcome<Self> {
+        let sum = from.coins + to.coins;
+        ensure(sum == 10, Torn(sum))?;
+        emit_all([
+            Changed { purse: self.from.clone(), by: -self.coins },
+            Changed { purse: self.to.clone(), by: self.coins },
+        ])
+    }
+}
+
+#[command("purse.fill")]
+struct Fill {
+    #[tag]
+    purse: String,
+    coins: i64,
+}
+
+impl Decision for Fill {
+    type State = Purse;
+    type Refusal = Infallible;
+
+    fn decide(&self, _: &Purse, _: &Ctx) -> Outcome<Self> {
+        emit(Changed { purse: self.purse.clone(), by: self.coins })
+    }
+}
+
+fn moving(coins: i64, by_tag: bool) -> Move {
+    Move { from: "a".into(), to: "b".into(), coins, by_tag }
+}
+
+/// After the first of the two reads of a move, another move is done, by the same app or by another
+/// one.
+async fn sum_seen(same_app: bool, by_tag: bool) {
+    let store = Hooked::new(AnyStore::new(MemoryStore::new()));
+    let (app, other) = (App::new(store.clone()), App::new(store.clone()));
+    app.execute(Fill { purse: "a".into(), coins: 10 }).await.unwrap();
+    let between = if same_app { app.clone() } else { other };
+    store.after_read(Box::new(move |number| {
+        let between = between.clone();
+        Box::pin(async move {
+            if number == 1 {
+                between.execute(moving(3, by_tag)).await.unwrap();
+                // Its cache knows more of both purses than the first read did.
+                let boundary = purse("b", by_tag).unwrap();
+                between.state_within::<Purse>(boundary).await.unwrap();
+            }
+        })
+    }));
+    app.execute(moving(2, by_tag)).await.unwrap();
+    let coins = async |name| app.state::<Purse>(name).await.unwrap().coins;
+    assert_eq!((coins("a").await, coins("b").await), (5, 5));
+}
+
+#[tokio::test]
+async fn several_states_are_of_one_moment() {
+    for (same_app, by_tag) in [(false, false), (false, true), (true, false), (true, true)] {
+        sum_seen(same_app, by_tag).await;
+    }
+}
+
+#[event("token.drawn")]
+struct Drawn {
+    #[tag]
+    token: String,
+}
+
+#[derive(Clone, Default)]
+struct Token;
+
+impl State for Token {
+    type Event = Drawn;
+
+    fn evolve(self, _: &Drawn) -> Self {
+        Self
+    }
+}
+
+/// Each time about another stream, as what creates something with a new id is.
+#[command("token.draw")]
+struct Draw {
+    #[tag]
+    token: String,
+}
+
+impl Decision for Draw {
+    type State = Token;
+    type Refusal = Infallible;
+
+    fn decide(&self, _: &Token, _: &Ctx) -> Outcome<Self> {
+        emit(Drawn { token: self.token.clone() })
+    }
+}
+
+#[tokio::test]
+async fn of_two_with_one_key_the_later_gets_the_receipt_of_the_first() {
+    let store = Hooked::new(AnyStore::new(MemoryStore::new()));
+    let (app, other) = (App::new(store.clone()), App::new(store.clone()));
+    store.before_append(Box::new(move |number| {
+        let other = other.clone();
+        Box::pin(async move {
+            if number == 1 {
+                other.execute(Draw { token: "second".into() }).key("k").await.unwrap();
+            }
+        })
+    }));
+    let receipt = app.execute(Draw { token: "first".into() }).key("k").await.unwrap();
+    assert!(receipt.replayed);
+    assert_eq!(receipt.streams[0].stream.as_str(), "token-second");
+    assert_eq!(store.head().await.unwrap().0, 1, "drawn once");
+}
+
+#[tokio::test]
+async fn what_comes_before_the_append_is_decided_on() {
+    let store = Hooked::new(AnyStore::new(MemoryStore::new()));
+    let (app, other) = (App::new(store.clone()), App::new(store.clone()));
+    app.execute(Place { order: 1, total: 5 }).await.unwrap();
+    store.before_append(Box::new(move |number| {
+        let other = other.clone();
+        Box::pin(async move {
+            if number == 1 {
+                other.execute(Cancel { order: 1 }).await.unwrap();
+            }
+        })
+    }));
+    let receipt = app.execute(Cancel { order: 1 }).await.unwrap();
+    assert_eq!(receipt.nothing.as_deref(), Some("not pending"));
+    assert_eq!(store.head().await.unwrap().0, 2);
+}
