@@ -1,5 +1,6 @@
 //! Assertions that show where two values differ, line by line, instead of both in full.
 
+use similar::TextDiff;
 use std::fmt::Debug;
 
 /// Lines of agreement shown before and after a difference.
@@ -12,27 +13,28 @@ const CONTEXT: usize = 3;
 #[track_caller]
 pub fn same<T: Debug + PartialEq>(what: &str, got: T, want: T) {
     if got != want {
-        let shown = difference(&format!("{got:#?}"), &format!("{want:#?}"));
-        panic!("{what}: not as expected (- expected, + got)\n{shown}");
+        panic!("{what}: not as expected (- expected, + got)\n{}", of(&got, &want));
     }
 }
 
+/// Where the `Debug` of two values differs.
+pub(crate) fn of<T: Debug>(got: &T, want: &T) -> String {
+    lines(&format!("{got:#?}"), &format!("{want:#?}"))
+}
+
 /// The lines that differ, with a little of what is around them.
-fn difference(got: &str, want: &str) -> String {
-    let got: Vec<&str> = got.lines().collect();
-    let want: Vec<&str> = want.lines().collect();
-    let head = got.iter().zip(&want).take_while(|(a, b)| a == b).count();
-    let room = got.len().min(want.len()) - head;
-    let tail = got.iter().rev().zip(want.iter().rev()).take_while(|(a, b)| a == b).count();
-    let tail = tail.min(room);
+pub(crate) fn lines(got: &str, want: &str) -> String {
+    let (want, got): (Vec<_>, Vec<_>) = (want.lines().collect(), got.lines().collect());
+    let diff = TextDiff::from_slices(&want, &got);
     let mut shown = String::new();
-    let mut add = |mark: &str, lines: &mut dyn Iterator<Item = &&str>| {
-        lines.for_each(|line| shown.push_str(&format!("  {mark} {line}\n")));
-    };
-    add(" ", &mut got.iter().take(head).skip(head.saturating_sub(CONTEXT)));
-    add("-", &mut want.iter().take(want.len() - tail).skip(head));
-    add("+", &mut got.iter().take(got.len() - tail).skip(head));
-    add(" ", &mut got.iter().skip(got.len() - tail).take(CONTEXT));
+    for (nth, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
+        if nth > 0 {
+            shown.push_str("    ...\n");
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            shown.push_str(&format!("  {} {}\n", change.tag(), change.value()));
+        }
+    }
     shown
 }
 
@@ -44,13 +46,13 @@ mod tests {
     fn only_what_differs_is_shown_with_a_little_around_it() {
         let got = "a\nb\nc\nd\nX\nf\ng\nh\ni";
         let want = "a\nb\nc\nd\ne\nf\ng\nh\ni";
-        let shown = difference(got, want);
+        let shown = lines(got, want);
         assert_eq!(shown, "    b\n    c\n    d\n  - e\n  + X\n    f\n    g\n    h\n");
     }
 
     #[test]
     fn one_may_be_a_part_of_the_other() {
-        assert_eq!(difference("a\na", "a\na\na"), "    a\n    a\n  - a\n");
-        assert_eq!(difference("", "a"), "  - a\n");
+        assert_eq!(lines("a\na", "a\na\na"), "    a\n    a\n  - a\n");
+        assert_eq!(lines("", "a"), "  - a\n");
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of what is built on Factum, and of what it stands on.
 //!
-//! *Of applications*: [`SimWorld`] is a world whose clock and schedule follow a seed.
+//! *Of applications*: [`given`] facts, when something is asked, then that comes of it; and
+//! [`SimWorld`], a world whose clock and schedule follow a seed.
 //!
 //! *Of stores*: the conformance suite, what every event store does, as cases that run over any of
 //! them.
@@ -31,6 +32,7 @@
 //! | [`build`] | events and checks in few words |
 //! | [`difference`] | assertions that show where two values differ |
 //! | [`wait`] | waiting without a runtime: `block_on`, limits |
+//! | [`scenario`] | given, when, then |
 //! | [`world`] | a world that follows a seed: clock, tasks, randomness |
 //!
 //! No runtime lives here: a store that needs one brings its own as `run`.
@@ -41,6 +43,7 @@ pub mod difference;
 pub mod harness;
 mod referee;
 pub mod run;
+pub mod scenario;
 mod skip;
 pub mod suite;
 pub mod trial;
@@ -51,6 +54,7 @@ pub use build::{Ids, event, event_with_id};
 pub use difference::same;
 pub use harness::{Boxed, Harness, ManualClock, MemoryHarness, Need};
 pub use run::{Failure, Outcome, Settings, Verdict};
+pub use scenario::{Given, When, given, given_nothing};
 pub use suite::{CASES, Case};
 pub use trial::{Feed, Seen, Trial};
 pub use wait::{block_on, within};

@@ -17,11 +17,12 @@ mod trace;
 
 pub use random::seeds;
 
-pub(crate) use random::Random;
+pub(crate) use state::later;
 
 use executor::Executor;
 use factum_app::world::{BoxFuture, World};
 use factum_core::Timestamp;
+use random::Random;
 use state::{Shared, Sleep};
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -57,6 +58,13 @@ impl SimWorld {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { shared: Arc::new(Shared::new(seed)), instance: 0 }
+    }
+
+    /// The same, beginning at another time.
+    #[must_use]
+    pub fn starting_at(self, now: Timestamp) -> Self {
+        self.set_clock(now);
+        self
     }
 
     /// The same, and each step of a task takes up to so long, as the seed draws: what sleeps may
@@ -136,7 +144,7 @@ impl SimWorld {
     ///
     /// As [`SimWorld::run_until_idle`].
     pub fn run_for(&self, how_long: Duration) {
-        let until = state::later(self.now(), how_long);
+        let until = later(self.now(), how_long);
         Executor::new(&self.shared).run_until(Some(until));
     }
 
@@ -144,7 +152,12 @@ impl SimWorld {
     /// is late.
     pub fn jump(&self, how_far: Duration) {
         let mut state = self.shared.lock();
-        state.now = state::later(state.now, how_far);
+        state.now = later(state.now, how_far);
+    }
+
+    /// Sets the clock, ahead or back.
+    pub fn set_clock(&self, now: Timestamp) {
+        self.shared.lock().now = now;
     }
 
     /// Drops every task. For the end of a run: tasks that never end hold their app, and it them.

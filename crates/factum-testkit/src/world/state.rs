@@ -72,7 +72,7 @@ pub(super) struct Last {
 }
 
 /// So much later; never past the end of time.
-pub(super) fn later(now: Timestamp, by: Duration) -> Timestamp {
+pub(crate) fn later(now: Timestamp, by: Duration) -> Timestamp {
     let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
     Timestamp(now.0.saturating_add(nanos))
 }

@@ -5,4 +5,6 @@
 mod broken;
 mod declared;
 mod memory;
+mod orders;
+mod scenarios;
 mod world;
