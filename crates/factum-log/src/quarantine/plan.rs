@@ -53,7 +53,7 @@ impl Plan {
         }
         let count = subject.count();
         let mut pieces = subject.lost_before();
-        let recalled = subject.recalled();
+        let recalled = subject.recalled(count);
         let mut covered: Vec<Range<u32>> =
             pieces.iter().map(|piece| piece.lost.ordinals.clone()).collect();
         covered.extend(subject.kept_ordinals());
@@ -130,10 +130,11 @@ impl Subject {
         salvage.lost.clone()
     }
 
-    /// What the index knows of events, if it is whole and says of those that are there what they
-    /// are.
-    fn recalled(&self) -> Option<BTreeMap<u32, Remains>> {
-        let recalled = recall::recall(self.index.as_ref()?).ok()?;
+    /// What the index knows of events, if it is whole, of all positions of the segment, and says of
+    /// those that are there what they are.
+    fn recalled(&self, count: u32) -> Option<BTreeMap<u32, Remains>> {
+        let index = self.index.as_ref().filter(|index| index.next() >= count)?;
+        let recalled = recall::recall(index).ok()?;
         let Some(salvage) = &self.salvage else { return Some(recalled) };
         let index = &salvage.scan.index;
         let agrees = salvage.events.iter().all(|event| {

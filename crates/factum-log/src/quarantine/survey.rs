@@ -102,6 +102,10 @@ impl<'a> Survey<'a> {
     pub(super) fn all(mut self, accepts: bool) -> Result<Vec<Loss>, QuarantineError> {
         let heads = std::mem::take(&mut self.heads);
         let mut known: BTreeSet<u64> = heads.iter().map(|(base, _)| *base).collect();
+        // The log reached further than the last file: that one is not the newest.
+        let closed = Closed::read(self.what.dir, self.disk()).map(|closed| closed.base);
+        let last = heads.last().map(|(last, _)| *last);
+        let beyond = closed.filter(|closed| last.is_some_and(|last| last < *closed));
         for (nth, (base, head)) in heads.iter().enumerate() {
             let head = head.filter(|head| head.store == self.store);
             let gone = self.gone(*base, head.as_ref())?;
@@ -109,19 +113,17 @@ impl<'a> Survey<'a> {
             self.holes(&gone, Some(*base), accepts)?;
             let next = heads.get(nth + 1);
             let next_number = next.and_then(|(_, head)| Some(head.as_ref()?.number));
-            let (base, next) = (*base, next.map(|(next, _)| *next));
+            let behind = || self.indexed.range(base + 1..).next().copied();
+            let next = next.map(|(next, _)| *next);
+            let next = next.or_else(|| beyond.map(|end| behind().map_or(end, |at| at.min(end))));
+            let base = *base;
             self.one(Spanned { base, next, next_number, head, is_there: true }, accepts)?;
         }
-        let closed = Closed::read(self.what.dir, self.disk());
-        if let Some(closed) = closed.filter(|closed| closed.base >= self.before.base)
-            && heads.last().is_some_and(|(last, _)| *last < closed.base)
-        {
-            known.insert(closed.base);
-            if closed.base > self.before.base {
-                known.insert(self.before.base);
-                self.holes(&[self.before.base], Some(closed.base), accepts)?;
-            }
-            self.holes(&[closed.base], None, accepts)?;
+        if let Some(newest) = beyond.filter(|newest| *newest >= self.before.base) {
+            let gone = self.gone(newest, None)?;
+            known.extend(gone.iter().chain([&newest]));
+            self.holes(&gone, Some(newest), accepts)?;
+            self.holes(&[newest], None, accepts)?;
         }
         let is_meant = |base: &&Position| !self.losses.iter().any(|loss| loss.base == **base);
         match self.what.segments.iter().find(is_meant).copied() {
@@ -230,8 +232,10 @@ impl<'a> Survey<'a> {
         let (mut header, mut salvage) = (place.head, None);
         for seed in seeds {
             let names = index.as_ref().and_then(|index| recall::names(index).ok());
-            let of_seed = place.head.unwrap_or_else(|| self.header(place, seed));
+            let mut of_seed = place.head.unwrap_or_else(|| self.header(place, seed));
             let read = self.read(&path, (&of_seed, names.unwrap_or_default()))?;
+            // Where the segment before is lost, nobody else knows it.
+            of_seed.floor_ns = of_seed.floor_ns.max(read.scan.carry_ns.unwrap_or(i64::MIN));
             // A seed is right if a frame says so: it is part of every checksum.
             if place.head.is_some() || !read.frames.is_empty() || read.scan.sealed {
                 (header, salvage) = (Some(of_seed), Some(read));

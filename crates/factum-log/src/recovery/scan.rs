@@ -30,6 +30,8 @@ pub(crate) struct Scan {
     pub(crate) tracked: HashMap<Arc<str>, u64>,
     pub(crate) missing: Vec<Missing>,
     pub(crate) last_ns: i64,
+    /// The time of the carry, which is that of the head: nothing was recorded before.
+    pub(crate) carry_ns: Option<i64>,
     /// One past the last whole append.
     pub(crate) end: u64,
     /// Bytes before this were durable when the last whole append was written.
@@ -100,6 +102,7 @@ pub(crate) fn scan_with(
         tracked: HashMap::new(),
         missing: Vec::new(),
         last_ns: header.floor_ns,
+        carry_ns: None,
         end: HEADER_BYTES as u64,
         durable: HEADER_BYTES as u64,
         cut: None,
@@ -193,7 +196,8 @@ impl Scanner<'_> {
         match header.kind {
             Kind::Events | Kind::Lost => (self.witness)(at, header, &entries),
             Kind::Sealed => self.scan.sealed = true,
-            Kind::Closed | Kind::Carry => {}
+            Kind::Carry => self.scan.carry_ns = Some(header.recorded_at_ns),
+            Kind::Closed => {}
         }
         Ok(true)
     }

@@ -241,6 +241,69 @@ fn a_file_that_is_gone_is_a_segment_that_is_lost() {
     assert_eq!(receipt.unwrap().position.0, newest + 1);
 }
 
+/// The last file that is there was taken for the newest, though the log went on behind it: it was
+/// told, and put aside, a second time as a file that is gone, and what was whole in it was lost.
+#[test]
+fn damage_in_front_of_a_newest_segment_that_is_gone_is_told_once() {
+    for is_indexed in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let bases = store(dir.path());
+        let [.., damaged, gone] = *bases else { panic!("{bases:?}") };
+        damage(dir.path(), damaged, damaged + 2);
+        fs::remove_file(log(dir.path(), gone)).unwrap();
+        if !is_indexed {
+            fs::remove_file(idx(dir.path(), damaged)).unwrap();
+        }
+        let losses = put_aside(&all_damaged(dir.path()));
+        let told: Vec<_> = losses.iter().map(|loss| (loss.base.0, loss.is_newest)).collect();
+        assert_eq!(told, [(damaged, false), (gone, true)]);
+        let told = lost(&losses);
+        assert_eq!(told.last(), Some(&(gone, gone, false)));
+        assert!(told.is_sorted() && told[0] == (damaged + 2, damaged + 2, is_indexed), "{told:?}");
+        // The name of its stream went with the event, unless the index knows it.
+        assert!(losses[0].kept > 50 && (told.len() == 2) == is_indexed, "{told:?}");
+        assert_eq!(verified(dir.path()).len(), told.len());
+    }
+}
+
+/// Two segments at the end are gone, of which the first has no index any more: no position between
+/// those that are known is forgotten.
+#[test]
+fn of_several_segments_that_are_gone_every_position_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, reader) = open(dir.path(), &small());
+    fill(&mut writer, 1, 330);
+    writer.close().unwrap();
+    drop((writer, reader));
+    let bases = bases(dir.path());
+    let [.., first, second, newest] = *bases else { panic!("{bases:?}") };
+    for gone in [first, second, newest] {
+        fs::remove_file(log(dir.path(), gone)).unwrap();
+    }
+    fs::remove_file(idx(dir.path(), second)).unwrap();
+    let losses = put_aside(&all_damaged(dir.path()));
+    assert_eq!(lost(&losses), [(first, newest - 1, false), (newest, newest, false)]);
+}
+
+/// A head that was made anew did not know how late the segment before had been recorded, where that
+/// one is gone: it did not fit any more, though nothing had come since.
+#[test]
+fn a_segment_comes_back_in_front_of_one_whose_head_was_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let bases = store(dir.path());
+    let (gone, headless) = (bases[1], bases[2]);
+    let kept = tempfile::tempdir().unwrap();
+    fs::rename(log(dir.path(), gone), log(kept.path(), gone)).unwrap();
+    let mut bytes = fs::read(log(dir.path(), headless)).unwrap();
+    bytes[60] ^= 1;
+    fs::write(log(dir.path(), headless), bytes).unwrap();
+    put_aside(&all_damaged(dir.path()));
+    bring_back(dir.path(), gone, Some(&log(kept.path(), gone))).unwrap();
+    assert_eq!(verified(dir.path()), []);
+    let (_writer, reader) = open_to_write(dir.path());
+    assert_eq!(read(&reader, Read::query(Query::All)).0.len(), 250);
+}
+
 #[test]
 fn a_head_that_is_gone_takes_nothing_with_it() {
     let dir = tempfile::tempdir().unwrap();
