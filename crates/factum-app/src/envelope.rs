@@ -2,7 +2,7 @@
 
 use crate::{
     Metadata,
-    event::{DecodeError, Decoded, EventSet, Raw},
+    event::{self, DecodeError, DecodePolicy, Decoded, EventSet},
 };
 use factum_core::{Position, RecordedEvent, Revision, StreamName, Timestamp, Uuid};
 
@@ -21,7 +21,19 @@ impl<E: EventSet> Envelope<E> {
     ///
     /// [`DecodeError`] names the position, the type and the version.
     pub fn decode(recorded: &RecordedEvent) -> Result<Decoded<Self>, DecodeError> {
-        let decoded = E::decode(&Raw::of(recorded))?;
+        Self::decode_under(recorded, DecodePolicy::default())
+    }
+
+    /// The same, for a consumer with a policy of its own about unknown types and newer versions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Envelope::decode`].
+    pub fn decode_under(
+        recorded: &RecordedEvent,
+        policy: DecodePolicy,
+    ) -> Result<Decoded<Self>, DecodeError> {
+        let decoded = event::decode::<E>(recorded, policy)?;
         Ok(decoded.map(|event| Self { event, recorded: recorded.clone() }))
     }
 }

@@ -5,13 +5,19 @@
 
 mod decode;
 mod draft;
+mod history;
+mod members;
+mod policy;
 mod set;
 mod stream;
 mod upcast;
 
-pub use decode::{DecodeError, Decoded, Raw, Why, decode_json};
+pub use decode::{DecodeError, Decoded, Raw, Why, decode, decode_json};
 pub use draft::{Draft, EncodeError};
-pub use set::{EventInfo, EventSet, Members, schema_of};
+pub use history::ReadAs;
+pub use members::Members;
+pub use policy::{DecodePolicy, Newer, Unknown};
+pub use set::{EventInfo, EventSet, schema_of};
 pub use stream::StreamRule;
 pub use upcast::{Chain, Upcast, chain, first};
 

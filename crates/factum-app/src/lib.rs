@@ -32,7 +32,7 @@ pub use decision::{
     Reply, Snapshots, State, emit, emit_all, ensure, nothing, refuse,
 };
 pub use envelope::Envelope;
-pub use event::{Event, EventSet, Upcast};
+pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};
 pub use factum_macros::{Command, CommandSet, Event, EventSet, command, event};
 pub use metadata::Metadata;
 #[cfg(feature = "tokio")]

@@ -69,7 +69,10 @@ pub fn derive_command(item: TokenStream) -> TokenStream {
 }
 
 /// `EventSet` for an enum whose variants hold one event, or one set of events, each.
-#[proc_macro_derive(EventSet)]
+///
+/// `#[history(OldOne, OldTwo)]` above it: events that are read as others of the set, each by its
+/// `ReadAs`. Several versions of one event may be variants side by side: each takes its own.
+#[proc_macro_derive(EventSet, attributes(history))]
 pub fn derive_event_set(item: TokenStream) -> TokenStream {
     done(syn::parse(item).and_then(|item| set::events(&item)))
 }

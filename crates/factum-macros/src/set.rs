@@ -3,30 +3,28 @@
 use crate::path::framework;
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Data, DeriveInput, Error, Fields, Ident, Result, Type};
+use syn::{
+    Data, DeriveInput, Error, Fields, Ident, Result, Token, Type, punctuated::Punctuated,
+    spanned::Spanned,
+};
 
 /// The implementation of `EventSet`, and a `From` for each member.
 pub(crate) fn events(item: &DeriveInput) -> Result<TokenStream> {
     let app = framework();
     let set = &item.ident;
     let (names, types) = variants(item, "event")?;
+    let history = history(item)?;
+    let decode = decode(&app, &names, &types, &history);
     let conversions = conversions(set, &names, &types);
     Ok(quote! {
         impl #app::EventSet for #set {
             const MEMBERS: &'static #app::event::Members = &#app::event::Members::Sets(
-                &[#(<#types as #app::EventSet>::MEMBERS),*]);
+                &[
+                    #(<#types as #app::EventSet>::MEMBERS,)*
+                    #(&#app::event::Members::History(<#history as #app::EventSet>::MEMBERS),)*
+                ]);
 
-            fn decode(
-                raw: &#app::event::Raw<'_>,
-            ) -> ::std::result::Result<#app::event::Decoded<Self>, #app::event::DecodeError> {
-                #(
-                    let decoded = <#types as #app::EventSet>::decode(raw)?;
-                    if !::std::matches!(decoded, #app::event::Decoded::Skip) {
-                        return ::std::result::Result::Ok(decoded.map(Self::#names));
-                    }
-                )*
-                ::std::result::Result::Ok(#app::event::Decoded::Skip)
-            }
+            #decode
 
             fn info(&self) -> &'static #app::event::EventInfo {
                 match self { #(Self::#names(one) => <#types as #app::EventSet>::info(one)),* }
@@ -63,8 +61,51 @@ pub(crate) fn events(item: &DeriveInput) -> Result<TokenStream> {
             }
         }
 
+        const _: () = <#set as #app::EventSet>::MEMBERS.check();
+
         #conversions
     })
+}
+
+/// Which member a stored event is of: its history first, as a name may be in both.
+fn decode(app: &TokenStream, names: &[&Ident], types: &[&Type], history: &[Type]) -> TokenStream {
+    quote! {
+        fn decode(
+            raw: &#app::event::Raw<'_>,
+        ) -> ::std::result::Result<#app::event::Decoded<Self>, #app::event::DecodeError> {
+            let narrowed;
+            let raw = if Self::SIDE_BY_SIDE {
+                narrowed = raw.among(Self::MEMBERS);
+                &narrowed
+            } else {
+                raw
+            };
+            #(
+                let old = <#history as #app::EventSet>::decode(raw)?;
+                if let #app::event::Decoded::One(old) = old {
+                    let now = <#history as #app::ReadAs<Self>>::read_as(old);
+                    return ::std::result::Result::Ok(#app::event::Decoded::Several(now));
+                }
+            )*
+            #(
+                let decoded = <#types as #app::EventSet>::decode(raw)?;
+                if !::std::matches!(decoded, #app::event::Decoded::Skip) {
+                    return ::std::result::Result::Ok(decoded.map(Self::#names));
+                }
+            )*
+            ::std::result::Result::Ok(#app::event::Decoded::Skip)
+        }
+    }
+}
+
+/// The events of `#[history(A, B)]`.
+fn history(item: &DeriveInput) -> Result<Vec<Type>> {
+    let mut found = Vec::new();
+    for attribute in item.attrs.iter().filter(|one| one.path().is_ident("history")) {
+        let types = Punctuated::<Type, Token![,]>::parse_terminated;
+        found.extend(attribute.parse_args_with(types)?);
+    }
+    Ok(found)
 }
 
 /// The implementation of `CommandSet`, and a `From` for each member.
@@ -132,6 +173,9 @@ fn conversions(set: &Ident, names: &[&Ident], types: &[&Type]) -> TokenStream {
 
 /// The variants and what each holds.
 fn variants<'a>(item: &'a DeriveInput, what: &str) -> Result<(Vec<&'a Ident>, Vec<&'a Type>)> {
+    if !item.generics.params.is_empty() {
+        return Err(Error::new(item.generics.span(), "a set has no parameters"));
+    }
     let Data::Enum(data) = &item.data else {
         let must = format!("a set is an enum with one {what} a variant: `Placed(OrderPlaced)`");
         return Err(Error::new(item.ident.span(), must));

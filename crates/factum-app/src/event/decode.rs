@@ -1,5 +1,6 @@
 //! From stored bytes to events: which version they are, and what may go wrong.
 
+use super::{DecodePolicy, EventSet, Members, Unknown};
 use factum_core::{ContentType, Position, RecordedEvent, StreamName};
 use memchr::memmem;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -22,6 +23,10 @@ pub struct Raw<'a> {
     pub position: Position,
     /// The stream it is in.
     pub stream: &'a StreamName,
+    /// What the consumer does about what it does not know.
+    pub policy: DecodePolicy,
+    /// Where several versions are members of one set: which of them reads it.
+    pub only: Option<u32>,
 }
 
 impl<'a> Raw<'a> {
@@ -36,7 +41,16 @@ impl<'a> Raw<'a> {
             data: event.data(),
             position: event.position(),
             stream: event.stream(),
+            policy: DecodePolicy::default(),
+            only: None,
         }
+    }
+
+    /// For a set with several versions of one event: narrowed to the version that reads it.
+    #[must_use]
+    pub fn among(self, members: &'static Members) -> Self {
+        let only = self.only.or_else(|| members.reader(self.event_type, self.version));
+        Self { only, ..self }
     }
 
     /// An error about this event.
@@ -72,6 +86,24 @@ fn stated_version(metadata: &[u8]) -> Option<u32> {
     serde_json::from_slice::<Stated>(metadata).ok()?.version
 }
 
+/// A stored event as one of a set, for a consumer with this policy.
+///
+/// # Errors
+///
+/// [`DecodeError`] names the position, the type and the version.
+pub fn decode<E: EventSet>(
+    event: &RecordedEvent,
+    policy: DecodePolicy,
+) -> Result<Decoded<E>, DecodeError> {
+    let raw = Raw { policy, ..Raw::of(event) };
+    match E::decode(&raw)? {
+        Decoded::Skip if policy.unknown == Unknown::Refuse && !raw.event_type.starts_with('$') => {
+            Err(raw.error(Why::Unknown))
+        }
+        decoded => Ok(decoded),
+    }
+}
+
 /// What a stored event is to a set.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Decoded<E> {
@@ -79,7 +111,7 @@ pub enum Decoded<E> {
     Skip,
     /// One event.
     One(E),
-    /// An old event that was split since.
+    /// An old event that is another today, or several, or none: see [`super::ReadAs`].
     Several(Vec<E>),
 }
 
@@ -134,6 +166,11 @@ pub enum Why {
         /// The oldest version known.
         known: u32,
     },
+    /// Its type is not of the consumer's set, and the consumer wants to know every type. Add it.
+    #[error(
+        "its type is not of the set, and the consumer refuses unknown types: add it to the set"
+    )]
+    Unknown,
     /// The payload is not what the struct says. See what `factum events check` says about it.
     #[error("its payload does not fit the struct: {what}")]
     Payload {

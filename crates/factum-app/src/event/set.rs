@@ -1,6 +1,6 @@
 //! Sets of events: what one consumer knows, as an enum to match on.
 
-use super::{DecodeError, Decoded, Event, Raw, StreamRule};
+use super::{DecodeError, Decoded, Event, Members, Raw, StreamRule};
 use factum_core::{InvalidName, StreamName, Tag, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -25,26 +25,6 @@ pub struct EventInfo {
 #[must_use]
 pub fn schema_of<T: JsonSchema>() -> Schema {
     SchemaGenerator::default().into_root_schema_for::<T>()
-}
-
-/// The members of a set: one event, or those of the sets in it.
-#[derive(Debug)]
-pub enum Members {
-    /// The set is one event.
-    One(EventInfo),
-    /// The set is an enum of these.
-    Sets(&'static [&'static Self]),
-}
-
-impl Members {
-    /// Every event of the set, in the order of the enum.
-    #[must_use]
-    pub fn list(&'static self) -> Vec<&'static EventInfo> {
-        match self {
-            Self::One(info) => vec![info],
-            Self::Sets(sets) => sets.iter().flat_map(|set| set.list()).collect(),
-        }
-    }
 }
 
 /// The events that one consumer knows. An event alone is a set of one.
@@ -74,6 +54,9 @@ impl Members {
 pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Its members, in the order of the enum.
     const MEMBERS: &'static Members;
+
+    /// Whether it has several versions of one event as variants, each taking its own.
+    const SIDE_BY_SIDE: bool = Self::MEMBERS.side_by_side();
 
     /// From what is stored; [`Decoded::Skip`] where the type is not of this set.
     ///
@@ -113,11 +96,12 @@ pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + 'static {
     fn encode(&self) -> Result<Vec<u8>, serde_json::Error>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Event> EventSet for E {
     const MEMBERS: &'static Members = &Members::One(E::INFO);
 
     fn decode(raw: &Raw<'_>) -> Result<Decoded<Self>, DecodeError> {
-        if raw.event_type != E::TYPE {
+        if raw.event_type != E::TYPE || raw.only.is_some_and(|version| version != E::VERSION) {
             return Ok(Decoded::Skip);
         }
         <E as Event>::decode(raw).map(Decoded::One)

@@ -1,6 +1,6 @@
 //! Chains of versions: each struct knows the one before it, and how to become of it.
 
-use super::{DecodeError, Event, EventInfo, Raw, decode::Why, decode_json};
+use super::{DecodeError, Event, EventInfo, Newer, Raw, decode::Why, decode_json};
 
 /// A version of an event that follows another.
 ///
@@ -44,9 +44,18 @@ pub trait Upcast: Event {
 /// Any other version than its own, or a payload that does not fit.
 pub fn first<E: Event>(raw: &Raw<'_>) -> Result<E, DecodeError> {
     match raw.version {
-        version if version > E::VERSION => Err(raw.error(Why::Newer { known: E::VERSION })),
+        version if version > E::VERSION => newer(raw, E::VERSION),
         version if version < E::VERSION => Err(raw.error(Why::Older { known: E::VERSION })),
         _ => decode_json(raw),
+    }
+}
+
+/// What a newer release wrote, as far as the consumer wants that: see [`Newer`].
+fn newer<E: Event>(raw: &Raw<'_>, known: u32) -> Result<E, DecodeError> {
+    let refused = || raw.error(Why::Newer { known });
+    match raw.policy.newer {
+        Newer::Refuse => Err(refused()),
+        Newer::Tolerate => decode_json(raw).map_err(|_| refused()),
     }
 }
 
@@ -89,25 +98,24 @@ impl<E: Event> Chain<E> {
     /// A newer version than its own, one older than the chain, or a payload that does not fit.
     pub fn decode(self, raw: &Raw<'_>) -> Result<E, DecodeError> {
         match raw.version {
-            version if version > E::VERSION => Err(raw.error(Why::Newer { known: E::VERSION })),
+            version if version > E::VERSION => newer(raw, E::VERSION),
             version if version == E::VERSION => decode_json(raw),
             _ => (self.decode_old)(raw),
         }
     }
 }
 
-const fn same(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
+/// Whether two names are equal. From the end, where names of one domain differ.
+pub(super) const fn same(one: &str, other: &str) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    let mut at = 0;
-    while at < one.len() {
-        #[allow(clippy::indexing_slicing, reason = "in a constant, and below both lengths")]
-        if one[at] != other[at] {
+    let (mut one, mut other) = (one.as_bytes(), other.as_bytes());
+    while let ([before @ .., a], [others @ .., b]) = (one, other) {
+        if *a != *b {
             return false;
         }
-        at += 1;
+        (one, other) = (before, others);
     }
     true
 }

@@ -8,6 +8,7 @@ mod compile;
 mod consumers;
 mod courses;
 mod decisions;
+mod history;
 mod hooked;
 mod shop;
 mod snapshots;

@@ -44,7 +44,7 @@ impl Upcast for PriceSet {
     }
 }
 
-async fn stored(event_type: &str, version: Option<u32>, data: &str) -> RecordedEvent {
+pub(crate) async fn stored(event_type: &str, version: Option<u32>, data: &str) -> RecordedEvent {
     let app = App::new(MemoryStore::new());
     let mut event =
         EventData::new(Uuid::from_u128(1), EventType::new(event_type).unwrap(), data.to_owned());
