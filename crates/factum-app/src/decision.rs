@@ -4,6 +4,7 @@
 //! what its append is conditioned on, so that of two decisions that contradict each other one is
 //! made again with the facts of the other.
 
+mod aggregate;
 mod boundary;
 mod command;
 mod error;
@@ -19,6 +20,7 @@ mod receipt;
 mod snapshot;
 mod state;
 
+pub use aggregate::{Aggregate, AggregateError, SaveError};
 pub use boundary::{Boundary, Part};
 pub use command::{Call, Command, CommandSet, Dispatch, DispatchError, NoCommand, Reply};
 pub use error::{ExecuteError, LoadError};

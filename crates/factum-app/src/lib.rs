@@ -14,6 +14,8 @@
 //! in a simulation.
 
 mod app;
+#[cfg(feature = "tokio")]
+pub mod blocking;
 mod cache;
 pub mod consumer;
 mod context;
@@ -27,9 +29,10 @@ pub use app::{App, AppBuilder, STATES_MAX};
 pub use consumer::OnError;
 pub use context::Ctx;
 pub use decision::{
-    Boundary, Call, Command, CommandSet, Decision, Dispatch, DispatchError, Emit, Execute,
-    ExecuteError, Gather, GatherError, LoadError, NoCommand, Outcome, Part, ReadState, Receipt,
-    Reply, Snapshots, State, emit, emit_all, ensure, nothing, refuse,
+    Aggregate, AggregateError, Boundary, Call, Command, CommandSet, Decision, Dispatch,
+    DispatchError, Emit, Execute, ExecuteError, Gather, GatherError, LoadError, NoCommand, Outcome,
+    Part, ReadState, Receipt, Reply, SaveError, Snapshots, State, emit, emit_all, ensure, nothing,
+    refuse,
 };
 pub use envelope::Envelope;
 pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};

@@ -18,7 +18,7 @@ use std::{future::IntoFuture, time::Duration};
 /// How often a command is decided, at most, before its caller is told.
 const ATTEMPTS_MAX: u32 = 20;
 /// How often one append is sent again, at most, where its outcome is unknown or the store is busy.
-const SENDS_MAX: u32 = 8;
+pub(super) const SENDS_MAX: u32 = 8;
 /// The longest first pause; each further one may be twice as long.
 const PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause.

@@ -1,6 +1,7 @@
 //! The framework over stores, one module a behaviour.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod aggregates;
 mod attributes;
 mod away;
 mod between;
