@@ -23,6 +23,7 @@ pub mod decision;
 mod envelope;
 pub mod event;
 mod metadata;
+pub mod projection;
 pub mod world;
 
 pub use app::{App, AppBuilder, STATES_MAX};

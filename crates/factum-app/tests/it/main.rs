@@ -13,4 +13,5 @@ mod history;
 mod hooked;
 mod shop;
 mod snapshots;
+mod targets;
 mod upcasts;
