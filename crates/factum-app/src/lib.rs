@@ -23,6 +23,7 @@ pub mod decision;
 mod envelope;
 pub mod event;
 mod metadata;
+pub mod prelude;
 pub mod projection;
 pub mod world;
 

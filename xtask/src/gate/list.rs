@@ -3,7 +3,7 @@
 //! To add one, write a function here (or a file beside this one, if it is more than a few lines)
 //! and a row in [`GATES`]. A gate whose subject does not exist yet says so by [`Stop::Skipped`].
 
-use super::{Gate, Runner, Stop, interop, planted, real, tools};
+use super::{Gate, Runner, Stop, examples, interop, planted, real, tools};
 use crate::tidy;
 
 /// Every gate.
@@ -15,6 +15,7 @@ pub(super) const GATES: &[Gate] = &[
     Gate { name: "docs", about: "the documentation builds, and its links resolve", run: docs },
     Gate { name: "tests", about: "unit and integration tests", run: tests },
     Gate { name: "doctests", about: "the examples in the documentation", run: doctests },
+    Gate { name: "examples", about: "each example, over every kind of store", run: examples::run },
     Gate { name: "sim", about: "crashes and faults, simulated at the size of a change", run: sim },
     Gate { name: "schedules", about: "threads in orders that a checker draws", run: schedules },
     Gate {

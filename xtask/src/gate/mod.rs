@@ -14,6 +14,7 @@
 //! **A program that is no test harness** (a simulation, say) prints `N passed, N failed` or
 //! `N passed, N failed, N skipped` alone on a line, and is counted too.
 
+mod examples;
 mod interop;
 mod list;
 mod planted;
