@@ -1,8 +1,7 @@
 //! What deciding costs on top of appending: the same load as bare conditional appends and as
 //! commands, by turns, on the embedded store. `docs/performance.md` says what came of it.
 //!
-//! `cargo run --release -p factum --no-default-features --features app,embedded --example commands --
-//! DIR [SECONDS]`, where DIR is a folder that may be written to.
+//! `cargo run --release --example commands -- DIR [SECONDS]`, where DIR may be written to.
 #![allow(clippy::unwrap_used, reason = "a measurement that fails stops")]
 #![allow(clippy::print_stdout, reason = "a measurement prints")]
 #![allow(clippy::disallowed_methods, reason = "it measures the real time")]
@@ -19,6 +18,9 @@ use std::{
 
 /// As many as work at the same time, each on a stream of its own.
 const CLIENTS: u64 = 64;
+/// As much of it as a command's event has.
+const METADATA: &str = r#"{"$correlationId":"019ab2c5-6f6e-7cc2-a2a4-5a3b6ee6b3e1",
+"$causationId":"019ab2c5-6f6e-7cc2-a2a4-5a3b6ee6b3e1"}"#;
 /// Runs of each kind; the median counts.
 const ROUNDS: usize = 5;
 
@@ -86,7 +88,7 @@ async fn main() {
 
 fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
 /// One step of a client.
@@ -148,7 +150,7 @@ impl Step for Bare {
         let id = if id.is_nil() { Uuid::from_u128(u128::MAX) } else { id };
         let event = EventData::new(id, EventType::new("account.deposited").unwrap(), data)
             .with_tags([tag])
-            .with_metadata(r#"{"$correlationId":"019ab2c5-6f6e-7cc2-a2a4-5a3b6ee6b3e1","$causationId":"019ab2c5-6f6e-7cc2-a2a4-5a3b6ee6b3e1"}"#);
+            .with_metadata(METADATA);
         let expected = match self.next {
             0 => Expected::NoStream,
             next => Expected::At(Revision(next - 1)),

@@ -1,5 +1,5 @@
-//! The gate that runs the examples of the facade as a reader would: each over every kind of store, by
-//! its URL alone, and twice over the same folder.
+//! The gate that runs the examples of the facade as a reader would: each over every kind of store,
+//! by its URL alone, and twice over the same folder.
 
 use super::{Runner, Stop};
 use std::{
