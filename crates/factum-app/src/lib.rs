@@ -22,9 +22,11 @@ mod context;
 pub mod decision;
 mod envelope;
 pub mod event;
+pub mod lock;
 mod metadata;
 pub mod prelude;
 pub mod projection;
+pub mod registry;
 pub mod world;
 
 pub use app::{App, AppBuilder, STATES_MAX};

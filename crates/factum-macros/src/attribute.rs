@@ -4,7 +4,10 @@
 use crate::path::framework;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Attribute, DeriveInput, parse_quote};
+use syn::{
+    Attribute, Data, DeriveInput, Expr, Field, LitStr, Token, parenthesized, parse_quote,
+    token::Paren,
+};
 
 /// The item with its derives.
 pub(crate) fn expand(ours: &str, settings: TokenStream, item: TokenStream) -> TokenStream {
@@ -35,7 +38,33 @@ pub(crate) fn expand(ours: &str, settings: TokenStream, item: TokenStream) -> To
     item.attrs.push(parse_quote!(#[serde(crate = #serde)]));
     item.attrs.push(parse_quote!(#[schemars(crate = #schemars)]));
     item.attrs.push(parse_quote!(#[factum(#settings)]));
+    if let Data::Struct(data) = &mut item.data {
+        data.fields.iter_mut().for_each(tell_aliases);
+    }
     item.into_token_stream()
+}
+
+/// A schema does not say by which other names serde reads a field; the lock file wants to know.
+fn tell_aliases(field: &mut Field) {
+    let mut aliases: Vec<LitStr> = Vec::new();
+    for attribute in field.attrs.iter().filter(|one| one.path().is_ident("serde")) {
+        // What does not parse is serde's to complain about.
+        let _ = attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("alias") {
+                aliases.push(meta.value()?.parse()?);
+            } else if meta.input.peek(Token![=]) {
+                meta.value()?.parse::<Expr>()?;
+            } else if meta.input.peek(Paren) {
+                let inner;
+                parenthesized!(inner in meta.input);
+                inner.parse::<TokenStream>()?;
+            }
+            Ok(())
+        });
+    }
+    if !aliases.is_empty() {
+        field.attrs.push(parse_quote!(#[schemars(extend("x-aliases" = [#(#aliases),*]))]));
+    }
 }
 
 fn missing_in(own: &[String]) -> impl Fn(&&str) -> bool {

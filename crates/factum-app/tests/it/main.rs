@@ -11,6 +11,7 @@ mod courses;
 mod decisions;
 mod history;
 mod hooked;
+mod lock;
 mod shop;
 mod snapshots;
 mod targets;
