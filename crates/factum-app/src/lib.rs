@@ -40,7 +40,7 @@ pub use decision::{
 };
 pub use envelope::Envelope;
 pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};
-pub use factum_macros::{Command, CommandSet, Event, EventSet, command, event};
+pub use factum_macros::{Command, CommandSet, Event, EventSet, command, event, events};
 pub use metadata::Metadata;
 #[cfg(feature = "tokio")]
 pub use world::TokioWorld;

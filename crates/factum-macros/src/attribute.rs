@@ -72,7 +72,7 @@ fn missing_in(own: &[String]) -> impl Fn(&&str) -> bool {
 }
 
 /// The last segments of what an item derives already.
-fn derived(attributes: &[Attribute]) -> Vec<String> {
+pub(crate) fn derived(attributes: &[Attribute]) -> Vec<String> {
     let mut names = Vec::new();
     for attribute in attributes.iter().filter(|one| one.path().is_ident("derive")) {
         // What does not parse is the compiler's to complain about.

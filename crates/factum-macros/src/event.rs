@@ -21,9 +21,9 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
     let settings = settings(item)?;
     let app = framework();
     let of_struct = fields::of_struct(item)?;
-    let tagged = fields::tagged(&of_struct)?;
+    let tagged = fields::tagged(&of_struct, category(&settings.name.value()))?;
     let (name, version) = (&settings.name, settings.version);
-    let (keys, values) = (fields::keys(&tagged), fields::values(&tagged));
+    let (keys, values) = (fields::keys(&tagged), fields::values(&tagged, &quote!(&self.)));
     let rule = rule(&settings, &tagged)?;
     let occurred = fields::marked(&of_struct, "occurred_at")?.map(|field| {
         let field = &field.ident;
@@ -147,14 +147,25 @@ pub(crate) fn check_name(name: &LitStr) -> Result<()> {
     Ok(())
 }
 
+/// The first segment of a name.
+pub(crate) fn category(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
+}
+
 /// Which stream the event goes to.
 fn rule(settings: &Settings, tagged: &[Tagged]) -> Result<TokenStream> {
     let app = framework();
     let Some(stream) = &settings.stream else {
         let name = settings.name.value();
-        let category = name.split('.').next().unwrap_or_default();
-        let tag = tagged.first().map(|first| first.key.as_str());
-        return Ok(of(&app, category, tag));
+        let Some(first) = tagged.first() else {
+            let must = format!(
+                "which stream? tag a field with `#[tag]`, name one `{0}`, or write `stream = \
+                 \"{0}\"`",
+                category(&name)
+            );
+            return Err(Error::new(settings.name.span(), must));
+        };
+        return Ok(of(&app, category(&name), Some(&first.key)));
     };
     let text = stream.value();
     let Some((category, rest)) = text.split_once("-{") else {

@@ -30,8 +30,8 @@ pub(crate) fn of_struct(item: &DeriveInput) -> Result<Vec<&Field>> {
     }
 }
 
-/// The tagged ones among them.
-pub(crate) fn tagged(fields: &[&Field]) -> Result<Vec<Tagged>> {
+/// The tagged ones among them; if none is, the one that is named like the category.
+pub(crate) fn tagged(fields: &[&Field], category: &str) -> Result<Vec<Tagged>> {
     let mut found = Vec::new();
     for field in fields {
         let Some(attribute) = field.attrs.iter().find(|one| one.path().is_ident("tag")) else {
@@ -49,6 +49,12 @@ pub(crate) fn tagged(fields: &[&Field]) -> Result<Vec<Tagged>> {
             ));
         }
         found.push(Tagged { key, field: ident, ty: field.ty.clone() });
+    }
+    if found.is_empty() {
+        found.extend(fields.iter().find_map(|field| {
+            let ident = field.ident.clone().filter(|ident| ident == category)?;
+            Some(Tagged { key: category.to_owned(), field: ident, ty: field.ty.clone() })
+        }));
     }
     Ok(found)
 }
@@ -71,17 +77,17 @@ pub(crate) fn keys(tagged: &[Tagged]) -> Vec<&str> {
     tagged.iter().map(|one| one.key.as_str()).collect()
 }
 
-/// The body of `tag_values`.
-pub(crate) fn values(tagged: &[Tagged]) -> TokenStream {
+/// The body of `tag_values`, where `of` and the name is a reference to a field.
+pub(crate) fn values(tagged: &[Tagged], of: &TokenStream) -> TokenStream {
     let pushes = tagged.iter().map(|Tagged { key, field, ty }| {
         if is_many(ty) {
             quote_spanned!(ty.span()=>
-            for value in &self.#field {
+            for value in #of #field {
                 values.push((#key, ::std::string::ToString::to_string(value)));
             })
         } else {
             quote_spanned!(ty.span()=>
-                values.push((#key, ::std::string::ToString::to_string(&self.#field)));)
+                values.push((#key, ::std::string::ToString::to_string(#of #field)));)
         }
     });
     quote! {

@@ -4,6 +4,7 @@
 //! | macro | writes |
 //! |---|---|
 //! | `#[event("order.placed")]` | `Event`, and the derives that an event needs |
+//! | `#[events]` | a set of events, and those of its events that are written in it |
 //! | `#[command("order.place")]` | `Command`, the same for a command |
 //! | `#[derive(EventSet)]` | `EventSet` for an enum with one event a variant |
 //! | `#[derive(CommandSet)]` | `CommandSet` for an enum with one command a variant |
@@ -11,6 +12,7 @@
 mod attribute;
 mod command;
 mod event;
+mod events;
 mod fields;
 mod path;
 mod set;
@@ -29,6 +31,9 @@ use proc_macro::TokenStream;
 /// | `since = 2` | no older fact was ever stored: the chain begins here |
 /// | `stream = "buyer-{buyer}"` | its stream; absent: first segment of the name, first tag |
 ///
+/// Without a `#[tag]`, the field that is named like the first segment of the name is tagged:
+/// `order` of `order.placed`.
+///
 /// | on a field | meaning |
 /// |---|---|
 /// | `#[tag]` | indexed: `field:value`, by its `Display`; each of a `Vec`, none of a `None` |
@@ -39,11 +44,33 @@ pub fn event(settings: TokenStream, item: TokenStream) -> TokenStream {
     attribute::expand("Event", settings.into(), item.into()).into()
 }
 
-/// Makes a struct a command: `#[command("order.place")]`.
+/// A set of events: an enum with one event a variant. One that is written elsewhere is named; with
+/// `#[event(…)]` above it a variant is itself made an event struct of its name, which it then holds.
 ///
-/// The name is pinned, as commands of processes are stored. The struct gets the same derives as an
-/// event. `#[tag]` marks the fields that say what it is about: they find the facts that its
-/// decision reads.
+/// ```text
+/// #[events]
+/// enum OrderEvent {
+///     #[event("order.placed")]          // struct OrderPlaced { order: u32, total: u32 }
+///     OrderPlaced { order: u32, total: u32 },
+///     PaymentReceived,                  // a struct that is written elsewhere
+/// }                                     // OrderEvent::OrderPlaced(OrderPlaced { … })
+/// ```
+#[proc_macro_attribute]
+pub fn events(settings: TokenStream, item: TokenStream) -> TokenStream {
+    if !settings.is_empty() {
+        let wrong = "`#[events]` has no settings: they are those of each `#[event(…)]`";
+        let error = syn::Error::new(proc_macro2::Span::call_site(), wrong);
+        return error.into_compile_error().into();
+    }
+    done(events::expand(item.into()))
+}
+
+/// Makes a struct a command: `#[command("order.place")]`; or an enum several commands that are
+/// decided together: of `#[command("order")]` the variant `MarkPaid` is `order.mark-paid`.
+///
+/// The name is pinned, as commands of processes are stored. The item gets the same derives as an
+/// event. `#[tag]` marks the fields that say what it is about, or the field that is named like the
+/// first segment of the name: they find the facts that its decision reads.
 #[proc_macro_attribute]
 pub fn command(settings: TokenStream, item: TokenStream) -> TokenStream {
     attribute::expand("Command", settings.into(), item.into()).into()

@@ -116,10 +116,12 @@ pub(crate) fn commands(item: &DeriveInput) -> Result<TokenStream> {
     let conversions = conversions(set, &names, &types);
     Ok(quote! {
         impl #app::CommandSet for #set {
-            const NAMES: &'static [&'static str] = &[#(<#types as #app::Command>::NAME),*];
+            fn names() -> ::std::vec::Vec<&'static str> {
+                [#(<#types as #app::Command>::NAMES),*].concat()
+            }
 
             fn name(&self) -> &'static str {
-                match self { #(Self::#names(_) => <#types as #app::Command>::NAME),* }
+                match self { #(Self::#names(one) => <#types as #app::Command>::name(one)),* }
             }
 
             fn encode(
@@ -133,7 +135,7 @@ pub(crate) fn commands(item: &DeriveInput) -> Result<TokenStream> {
                 value: #app::serde_json::Value,
             ) -> ::std::option::Option<::std::result::Result<Self, #app::serde_json::Error>> {
                 #(
-                    if name == <#types as #app::Command>::NAME {
+                    if <#types as #app::Command>::NAMES.contains(&name) {
                         return ::std::option::Option::Some(
                             #app::serde_json::from_value(value).map(Self::#names));
                     }

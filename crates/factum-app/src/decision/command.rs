@@ -16,11 +16,19 @@ use serde_json::Value;
 pub trait Command:
     Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static
 {
-    /// The pinned name: `order.place`.
+    /// The pinned name: `order.place`; of several that are decided together what theirs begin with.
     const NAME: &'static str;
+
+    /// The names of all that it may be.
+    const NAMES: &'static [&'static str] = &[Self::NAME];
 
     /// The keys of its tags: what it is about.
     const TAGS: &'static [&'static str] = &[];
+
+    /// Which of them it is.
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
 
     /// The values of its tags, with their keys.
     fn tag_values(&self) -> Vec<(&'static str, String)> {
@@ -76,12 +84,13 @@ pub trait Dispatch: Command {
 
 impl<D: Decision> Dispatch for D {
     async fn dispatch(self, app: &App, call: Call) -> Result<Reply, DispatchError> {
+        let command = self.name();
         match super::run(app, &self, &call).await {
             Ok(Receipt { nothing: Some(why), .. }) => Ok(Reply::Nothing(why.into_owned())),
             Ok(_) => Ok(Reply::Done),
             Err(ExecuteError::Refused(refusal)) => Ok(Reply::Refused(format!("{refusal:?}"))),
             Err(error) => Err(DispatchError {
-                command: D::NAME,
+                command,
                 retryable: error.is_retryable(),
                 source: error.to_string().into(),
             }),
@@ -92,7 +101,7 @@ impl<D: Decision> Dispatch for D {
 /// The commands that a process may send. `derive(CommandSet)` implements it for an enum.
 pub trait CommandSet: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The names of its members.
-    const NAMES: &'static [&'static str];
+    fn names() -> Vec<&'static str>;
 
     /// The name of this one.
     fn name(&self) -> &'static str;
@@ -115,12 +124,41 @@ pub trait CommandSet: Clone + std::fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Reply, DispatchError>> + Send;
 }
 
+/// A command alone is a set of one, or of those that are decided together.
+impl<C: Dispatch> CommandSet for C {
+    fn names() -> Vec<&'static str> {
+        C::NAMES.to_vec()
+    }
+
+    fn name(&self) -> &'static str {
+        Command::name(self)
+    }
+
+    fn encode(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
+
+    fn decode(name: &str, value: Value) -> Option<Result<Self, serde_json::Error>> {
+        C::NAMES.contains(&name).then(|| serde_json::from_value(value))
+    }
+
+    fn dispatch(
+        self,
+        app: &App,
+        call: Call,
+    ) -> impl Future<Output = Result<Reply, DispatchError>> + Send {
+        Dispatch::dispatch(self, app, call)
+    }
+}
+
 /// The commands of one who sends none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoCommand {}
 
 impl CommandSet for NoCommand {
-    const NAMES: &'static [&'static str] = &[];
+    fn names() -> Vec<&'static str> {
+        Vec::new()
+    }
 
     fn name(&self) -> &'static str {
         match *self {}

@@ -84,13 +84,13 @@ pub(crate) async fn run<D: Decision>(
     call: &Call,
 ) -> Result<Receipt, ExecuteError<D::Refusal>> {
     command.validate().map_err(ExecuteError::Refused)?;
-    let key = call.key.as_ref().map(|key| keyed::tag(D::NAME, key)).transpose()?;
+    let key = call.key.as_ref().map(|key| keyed::tag(command.name(), key)).transpose()?;
     if let Some(first) = done_before(app, key.as_ref()).await? {
         return Ok(first);
     }
     let boundary = command.boundary()?;
     if D::State::boundaries(&boundary).iter().any(|one| !one.is_some()) {
-        return Err(ExecuteError::NoBoundary { command: D::NAME });
+        return Err(ExecuteError::NoBoundary { command: command.name() });
     }
     let ctx = app.context(&call.metadata);
     let job = Job { app, command, boundary: &boundary, ctx, key };
@@ -221,7 +221,7 @@ impl<D: Decision> Job<'_, D> {
                 one.boundary.sees(&draft.stream, &draft.data.event_type, &draft.data.tags)
             };
             if !seen.iter().any(is_seen) {
-                let (command, event_type) = (D::NAME, event.info().event_type);
+                let (command, event_type) = (self.command.name(), event.info().event_type);
                 let stream = draft.stream;
                 return Err(ExecuteError::OutsideBoundary { command, event_type, stream });
             }

@@ -31,7 +31,7 @@ mod inner {
     }
 
     /// A unit.
-    #[event("r.ended")]
+    #[event("r.ended", stream = "r")]
     pub struct Ended;
 }
 

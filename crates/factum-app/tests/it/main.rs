@@ -14,5 +14,6 @@ mod hooked;
 mod lock;
 mod shop;
 mod snapshots;
+mod sugar;
 mod targets;
 mod upcasts;
