@@ -1,28 +1,42 @@
 //! The head of a stream: what its last event and its metadata say.
 
-use factum_core::{Revision, StreamMetadata, StreamName, judge::StreamHead};
+use factum_core::{Revision, StreamMetadata, StreamName, Uuid, judge::StreamHead};
 use sqlx::{Row, SqliteConnection};
 use std::sync::Arc;
 
-/// The stream's number, whether its last event is a tombstone, and its metadata's last event.
+/// The stream's number, whether its last event is a tombstone, its metadata's last event, and where
+/// it has an event with an id, the last of these.
 const HEAD: &str = "
 SELECT s.id, e.revision,
     e.type = (SELECT id FROM factum_terms WHERE kind = 1 AND name = '$streamDeleted'),
     (SELECT data FROM factum_events
         WHERE stream = (SELECT id FROM factum_streams WHERE name = ?2)
-        ORDER BY revision DESC LIMIT 1)
+        ORDER BY revision DESC LIMIT 1),
+    (SELECT max(position) FROM factum_events WHERE stream = s.id AND id = ?3)
 FROM (SELECT 1)
     LEFT JOIN factum_streams s ON s.name = ?1
     LEFT JOIN factum_events e ON e.stream = s.id
         AND e.revision = (SELECT max(revision) FROM factum_events WHERE stream = s.id)";
 
-/// A stream's head, and its number if it has one.
-pub(crate) async fn stream_head(
+/// What is looked up of a stream at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Looked {
+    pub(crate) head: StreamHead,
+    /// Its number, if it has one.
+    pub(crate) number: Option<i64>,
+    /// The position of its last event with the id that was asked for.
+    pub(crate) with_id: Option<i64>,
+}
+
+/// A stream's head, and whether it has an event with an id.
+pub(crate) async fn look(
     connection: &mut SqliteConnection,
     stream: &StreamName,
-) -> Result<(StreamHead, Option<i64>), sqlx::Error> {
-    let of =
-        sqlx::query(HEAD).bind(stream.as_str()).bind(stream.metadata_stream().as_str().to_owned());
+    id: Option<Uuid>,
+) -> Result<Looked, sqlx::Error> {
+    let id = id.map(|id| id.as_bytes().to_vec());
+    let metadata_stream = stream.metadata_stream();
+    let of = sqlx::query(HEAD).bind(stream.as_str()).bind(metadata_stream.as_str()).bind(id);
     let row = of.fetch_one(connection).await?;
     let last: Option<i64> = row.try_get(1)?;
     let set: Option<&[u8]> = row.try_get(3)?;
@@ -32,7 +46,16 @@ pub(crate) async fn stream_head(
         tombstoned: row.try_get::<Option<bool>, _>(2)?.unwrap_or(false),
         metadata: Arc::new(metadata.unwrap_or_else(|| StreamMetadata::initial(stream))),
     };
-    Ok((head, row.try_get(0)?))
+    Ok(Looked { head, number: row.try_get(0)?, with_id: row.try_get(4)? })
+}
+
+/// A stream's head, and its number if it has one.
+pub(crate) async fn stream_head(
+    connection: &mut SqliteConnection,
+    stream: &StreamName,
+) -> Result<(StreamHead, Option<i64>), sqlx::Error> {
+    let Looked { head, number, .. } = look(connection, stream, None).await?;
+    Ok((head, number))
 }
 
 /// The position of the last event.

@@ -15,19 +15,27 @@ use crate::{
     select::{Selection, Span},
     shared::Shared,
 };
-use factum_core::{Batch, Position, RecordedEvent, StreamName, Timestamp, judge::StreamHead};
+use factum_core::{
+    Batch, Position, RecordedEvent, StreamName, Timestamp, judge::StreamHead, page::PAGE_BYTES_MAX,
+};
 use plan::Scope;
 use rows::{Rows, Wanted};
 use sqlx::SqliteConnection;
 
 /// Events in one batch, at most.
 const BATCH_EVENTS_MAX: usize = 4096;
+/// Rows that are looked at for the first batch.
+const ROWS_FIRST: usize = 1024;
+/// Rows that are looked at, at least, where they are wanted.
+const ROWS_MIN: usize = 16;
 
 /// A place in the store.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     plan: Plan,
     selection: Option<Selection>,
+    /// So many rows are looked at next: about as many as a batch holds.
+    rows: usize,
     /// The last checkpoint.
     reached: u64,
 }
@@ -70,7 +78,7 @@ impl Cursor {
             Scope::Stream(_) => None,
         };
         let until = plan.until.map_or(0, |until| until.saturating_add(1));
-        Self { reached: if plan.backward { until } else { 0 }, selection, plan }
+        Self { reached: if plan.backward { until } else { 0 }, selection, rows: ROWS_FIRST, plan }
     }
 
     /// Whether it goes on for ever.
@@ -125,7 +133,7 @@ impl Cursor {
         until: u64,
     ) -> Result<Filled, sqlx::Error> {
         let Some(span) = self.plan.span(until) else { return Ok(Filled::default()) };
-        let limit = self.plan.rows_max(BATCH_EVENTS_MAX);
+        let limit = self.plan.rows_max(self.rows);
         let (wanted, rest) = match &mut self.selection {
             None => (Wanted::All { span, limit }, None),
             Some(selection) => {
@@ -140,7 +148,7 @@ impl Cursor {
                 (Wanted::Positions { positions: hits.positions, span }, hits.rest)
             }
         };
-        let rows = Rows::read(connection, shared, &wanted).await?;
+        let rows = self.read(connection, shared, &wanted).await?;
         // Rows may end before what was wanted, by their bytes: then it goes on behind the last.
         let rest = if rows.is_all { rest } else { rows.last.and_then(|last| span.past(last)) };
         Ok(self.filled(rows.events, span, rest, |_| true))
@@ -163,12 +171,30 @@ impl Cursor {
         if span.first > span.last {
             return Ok(Filled::default());
         }
-        let limit = self.plan.rows_max(BATCH_EVENTS_MAX);
+        let limit = self.plan.rows_max(self.rows);
         let wanted = Wanted::Stream { id, span, limit, until };
-        let rows = Rows::read(connection, shared, &wanted).await?;
+        let rows = self.read(connection, shared, &wanted).await?;
         let last = rows.events.last().map(|event| event.revision().0);
         let rest = if rows.is_all { None } else { last.and_then(|last| span.past(last)) };
         Ok(self.filled(rows.events, span, rest, |event| visible.has(event)))
+    }
+
+    /// Reads rows, and learns from them how many to look at next.
+    async fn read(
+        &mut self,
+        connection: &mut SqliteConnection,
+        shared: &Shared,
+        wanted: &Wanted,
+    ) -> Result<Rows, sqlx::Error> {
+        let rows = Rows::read(connection, shared, wanted).await?;
+        self.rows = match rows.is_cut {
+            true => rows.events.len().max(ROWS_MIN),
+            false if rows.bytes < PAGE_BYTES_MAX as u64 / 2 => {
+                (self.rows * 2).min(BATCH_EVENTS_MAX)
+            }
+            false => self.rows,
+        };
+        Ok(rows)
     }
 
     /// Takes of what was read what is wanted, and as much as is wanted.

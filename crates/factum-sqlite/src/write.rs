@@ -1,5 +1,8 @@
-//! Writing: a group of appends in one transaction, each judged against all before it, and each in
-//! a savepoint, so that one that is refused leaves nothing behind.
+//! Writing: a group of appends in one transaction, each judged against all before it.
+//!
+//! What is refused is refused before anything of it is written. Only what somebody else has to say
+//! in the transaction comes after that: such an append is in a savepoint, which is undone with it.
+//! Where a statement of the store's own fails, the whole group does.
 
 mod inline;
 mod known;
@@ -14,7 +17,7 @@ use crate::{
     store::{Refused, Reply, Work},
 };
 use factum_core::{
-    Receipt, Timestamp,
+    Position, Receipt, Timestamp,
     judge::{self, Plan, Refusal, Verdict},
 };
 use sqlx::{Connection, Row, SqliteConnection};
@@ -35,20 +38,6 @@ pub(crate) struct Group<'a> {
     began: u64,
     /// Somebody else's statements ran in it: what fails after that may have been committed.
     pub(crate) is_shared: bool,
-}
-
-/// What is undone with a savepoint.
-enum Undone {
-    /// The append is refused.
-    Refused(Refused),
-    /// The whole group fails.
-    Failed(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Undone {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error)
-    }
 }
 
 impl<'a> Group<'a> {
@@ -94,33 +83,51 @@ impl<'a> Group<'a> {
     }
 
     fn write(&mut self, plan: Plan, hook: Option<Hook>) -> Result<Reply, sqlx::Error> {
+        if self.options.inline.is_none() && hook.is_none() {
+            let receipt = self.writing().write(&plan)?;
+            return Ok(Ok(receipt));
+        }
+        self.is_shared = true;
         let before = (self.head, self.recorded_at);
-        self.is_shared |= self.options.inline.is_some() || hook.is_some();
-        let mut savepoint = self.runtime.block_on(self.connection.begin())?;
+        let shared = self.write_shared(&plan, hook);
+        if !matches!(shared, Ok(Ok(_))) {
+            (self.head, self.recorded_at) = before;
+            self.known.forget();
+        }
+        shared
+    }
+
+    /// In a savepoint, with what somebody else has to say.
+    fn write_shared(&mut self, plan: &Plan, hook: Option<Hook>) -> Result<Reply, sqlx::Error> {
+        let runtime = self.runtime;
+        let mut savepoint = runtime.block_on(self.connection.begin())?;
         let mut writing = Writing {
             connection: &mut savepoint,
+            runtime,
+            options: self.options,
+            known: self.known,
+            head: &mut self.head,
+            recorded_at: &mut self.recorded_at,
+        };
+        let first = *writing.head + 1;
+        let receipt = writing.write(plan)?;
+        // Somebody who ends the transaction, against the rules, leaves a store that is whole.
+        let reached = (*writing.head, *writing.recorded_at);
+        runtime.block_on(rows::reach(writing.connection, reached))?;
+        match writing.inline(plan, first, hook) {
+            Ok(()) => runtime.block_on(savepoint.commit()).map(|()| Ok(receipt)),
+            Err(refused) => runtime.block_on(savepoint.rollback()).map(|()| Err(refused)),
+        }
+    }
+
+    fn writing(&mut self) -> Writing<'_> {
+        Writing {
+            connection: self.connection,
             runtime: self.runtime,
             options: self.options,
             known: self.known,
-            head: self.head,
-            recorded_at: self.recorded_at,
-        };
-        match writing.write(plan, hook) {
-            Ok(receipt) => {
-                (self.head, self.recorded_at) = (writing.head, writing.recorded_at);
-                self.runtime.block_on(savepoint.commit())?;
-                Ok(Ok(receipt))
-            }
-            Err(undone) => {
-                (self.head, self.recorded_at) = before;
-                self.known.forget();
-                let undoing = self.runtime.block_on(savepoint.rollback());
-                match undone {
-                    Undone::Refused(refused) => undoing.map(|()| Err(refused)),
-                    // What failed first says more: SQLite may have rolled back all by itself.
-                    Undone::Failed(error) => Err(error),
-                }
-            }
+            head: &mut self.head,
+            recorded_at: &mut self.recorded_at,
         }
     }
 
@@ -134,36 +141,29 @@ impl<'a> Group<'a> {
     }
 }
 
-/// One append in its savepoint.
+/// One append.
 struct Writing<'a> {
     connection: &'a mut SqliteConnection,
     runtime: &'a Runtime,
     options: &'a Options,
     known: &'a mut Known,
-    head: u64,
-    recorded_at: Timestamp,
+    head: &'a mut u64,
+    recorded_at: &'a mut Timestamp,
 }
 
 impl Writing<'_> {
-    fn write(&mut self, plan: Plan, hook: Option<Hook>) -> Result<Receipt, Undone> {
-        let first = self.head + 1;
+    fn write(&mut self, plan: &Plan) -> Result<Receipt, sqlx::Error> {
         if !plan.events.is_empty() {
-            self.recorded_at = self.options.clock.now().max(self.recorded_at);
+            *self.recorded_at = self.options.clock.now().max(*self.recorded_at);
             let ids = self.known.of(&plan.events, self.connection, self.runtime)?;
-            let writing =
-                rows::insert(self.connection, (&plan.events, &ids), (first, self.recorded_at));
+            let at = (*self.head + 1, *self.recorded_at);
+            let writing = rows::insert(self.connection, (&plan.events, &ids), at);
             self.runtime.block_on(writing)?;
-            self.head += plan.events.len() as u64;
+            *self.head += plan.events.len() as u64;
         }
         if let Some(tracking) = &plan.tracking {
             self.runtime.block_on(rows::track(self.connection, tracking))?;
         }
-        if self.options.inline.is_some() || hook.is_some() {
-            // Somebody who ends the transaction, against the rules, leaves a store that is whole.
-            let reached = (self.head, self.recorded_at);
-            self.runtime.block_on(rows::reach(self.connection, reached))?;
-            self.inline(&plan, first, hook).map_err(Undone::Refused)?;
-        }
-        Ok(plan.receipt(factum_core::Position(self.head)))
+        Ok(plan.receipt(Position(*self.head)))
     }
 }

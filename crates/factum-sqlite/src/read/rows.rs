@@ -9,7 +9,11 @@ use factum_core::{
     ContentType, Position, RecordedEvent, Revision, Tag, Timestamp, Uuid,
     page::{Entry, PAGE_BYTES_MAX, PageBuilder},
 };
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{
+    AssertSqlSafe, Row, Sqlite, SqliteConnection,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 use std::collections::BTreeSet;
 
 /// Which events.
@@ -30,6 +34,16 @@ pub(super) struct Rows {
     pub(super) last: Option<u64>,
     /// Nothing wanted was left out.
     pub(super) is_all: bool,
+    /// They had more bytes than a batch holds.
+    pub(super) is_cut: bool,
+    /// The bytes of all that was wanted.
+    pub(super) bytes: u64,
+}
+
+/// How many there are of what is wanted, as far as the limit goes, and how large they are.
+struct Size {
+    count: usize,
+    bytes: u64,
 }
 
 impl Rows {
@@ -38,7 +52,12 @@ impl Rows {
         shared: &Shared,
         wanted: &Wanted,
     ) -> Result<Self, sqlx::Error> {
-        let rows = wanted.fetch(&mut *connection).await?;
+        let size = wanted.size(&mut *connection).await?;
+        let fits = size.bytes <= PAGE_BYTES_MAX as u64 || size.count <= 1;
+        let rows = match size.count {
+            0 => Vec::new(),
+            _ => wanted.fetch(&mut *connection, fits).await?,
+        };
         let (mut streams, mut types) = (BTreeSet::new(), BTreeSet::new());
         for row in &rows {
             streams.insert(row.try_get_unchecked(STREAM)?);
@@ -51,8 +70,9 @@ impl Rows {
         }
         let events = page.build();
         let last = events.last().map(|event| event.position().0);
-        let is_all = wanted.is_all(&rows)?;
-        Ok(Self { events, last, is_all })
+        let is_all =
+            rows.len() == size.count && wanted.limit().is_none_or(|most| size.count < most);
+        Ok(Self { events, last, is_all, is_cut: !fits, bytes: size.bytes })
     }
 }
 
@@ -68,8 +88,8 @@ const OCCURRED_AT: usize = 7;
 const TAGS: usize = 8;
 const DATA: usize = 9;
 const METADATA: usize = 10;
-/// How many rows were wanted, where that is not known otherwise.
-const COUNT: usize = 11;
+const COLUMNS: &str = "e.position, e.stream, e.revision, e.id, e.type, e.content_type, \
+    e.recorded_at, e.occurred_at, e.tags, e.data, e.metadata";
 
 impl Wanted {
     fn backward(&self) -> bool {
@@ -80,74 +100,87 @@ impl Wanted {
         }
     }
 
-    /// The positions wanted, as SQL; `?1` is the most bytes.
-    fn hits(&self, direction: &str) -> String {
+    fn limit(&self) -> Option<usize> {
+        match self {
+            Self::All { limit, .. } | Self::Stream { limit, .. } => Some(*limit),
+            Self::Positions { .. } => None,
+        }
+    }
+
+    /// The rows wanted, as SQL.
+    fn rows(&self, columns: &str) -> String {
+        let direction = if self.backward() { "DESC" } else { "ASC" };
         match self {
             Self::All { .. } => format!(
-                "SELECT position FROM factum_events WHERE position BETWEEN ?2 AND ?3 \
-                 ORDER BY position {direction} LIMIT ?4"
+                "SELECT {columns} FROM factum_events e WHERE e.position BETWEEN ?2 AND ?3 \
+                 ORDER BY e.position {direction} LIMIT ?4"
             ),
-            Self::Positions { .. } => "SELECT value AS position FROM json_each(?2)".to_owned(),
+            Self::Positions { .. } => format!(
+                "SELECT {columns} FROM json_each(?2) h \
+                 CROSS JOIN factum_events e ON e.position = h.value ORDER BY h.key"
+            ),
             Self::Stream { .. } => format!(
-                "SELECT position FROM factum_events WHERE stream = ?5 \
-                 AND revision BETWEEN ?2 AND ?3 AND +position <= ?6 \
-                 ORDER BY revision {direction} LIMIT ?4"
+                "SELECT {columns} FROM factum_events e WHERE e.stream = ?5 \
+                 AND e.revision BETWEEN ?2 AND ?3 AND +e.position <= ?6 \
+                 ORDER BY e.revision {direction} LIMIT ?4"
             ),
         }
     }
 
-    /// The rows, cut by SQLite where they have more bytes than a batch holds: of what is left out
-    /// nothing is copied.
+    /// How much there is. Of large values only their lengths are read.
+    async fn size(&self, connection: &mut SqliteConnection) -> Result<Size, sqlx::Error> {
+        let rows = self.rows("length(e.data) + length(e.metadata) AS bytes");
+        let sql = format!("SELECT count(*), coalesce(sum(bytes), 0) FROM ({rows})");
+        let row = self.bound(&sql).fetch_one(connection).await?;
+        let number = |column: usize| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
+        let count = usize::try_from(number(0)?).unwrap_or(usize::MAX);
+        Ok(Size { count, bytes: number(1)? })
+    }
+
+    /// The rows. Where they have more bytes than a batch holds, SQLite cuts them, so that of what
+    /// is left out nothing is copied; that costs three times as much, so it is not asked of it
+    /// otherwise.
     async fn fetch(
         &self,
         connection: &mut SqliteConnection,
+        fits: bool,
     ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        if fits {
+            return self.bound(&self.rows(COLUMNS)).fetch_all(connection).await;
+        }
         let direction = if self.backward() { "DESC" } else { "ASC" };
+        let rows =
+            self.rows("e.position AS position, length(e.data) + length(e.metadata) AS bytes");
         let sql = format!(
-            "WITH hits AS ({hits}),
+            "WITH wanted AS ({rows}),
             sized AS (
-                SELECT h.position, count(*) OVER () AS wanted, row_number() OVER w AS nth,
-                    sum(length(e.data) + length(e.metadata)) OVER w AS bytes
-                FROM hits h CROSS JOIN factum_events e ON e.position = h.position
-                WINDOW w AS (ORDER BY h.position {direction})
+                SELECT position, row_number() OVER w AS nth, sum(bytes) OVER w AS bytes
+                FROM wanted WINDOW w AS (ORDER BY position {direction})
             )
-            SELECT e.position, e.stream, e.revision, e.id, e.type, e.content_type, e.recorded_at,
-                e.occurred_at, e.tags, e.data, e.metadata, s.wanted
-            FROM sized s CROSS JOIN factum_events e ON e.position = s.position
+            SELECT {COLUMNS} FROM sized s CROSS JOIN factum_events e ON e.position = s.position
             WHERE s.nth = 1 OR s.bytes <= ?1
-            ORDER BY s.nth",
-            hits = self.hits(direction)
+            ORDER BY s.nth"
         );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(sql_number(PAGE_BYTES_MAX as u64));
-        let span = |span: &Span| (sql_number(span.first), sql_number(span.last));
-        let query = match self {
-            Self::All { span: of, limit } => {
-                query.bind(span(of).0).bind(span(of).1).bind(sql_number(*limit as u64))
-            }
+        self.bound(&sql).fetch_all(connection).await
+    }
+
+    fn bound(&self, sql: &str) -> Query<'_, Sqlite, SqliteArguments> {
+        let query = sqlx::query(AssertSqlSafe(sql.to_owned())).bind(PAGE_BYTES_MAX as i64);
+        match self {
+            Self::All { span, limit } => query
+                .bind(sql_number(span.first))
+                .bind(sql_number(span.last))
+                .bind(sql_number(*limit as u64)),
             Self::Positions { positions, .. } => {
                 query.bind(nojson::array(|f| f.elements(positions)).to_string())
             }
-            Self::Stream { id, span: of, limit, until } => query
-                .bind(span(of).0)
-                .bind(span(of).1)
+            Self::Stream { id, span, limit, until } => query
+                .bind(sql_number(span.first))
+                .bind(sql_number(span.last))
                 .bind(sql_number(*limit as u64))
                 .bind(*id)
                 .bind(sql_number(*until)),
-        };
-        query.fetch_all(connection).await
-    }
-
-    /// Whether the rows are all that there is in what was asked for.
-    fn is_all(&self, rows: &[SqliteRow]) -> Result<bool, sqlx::Error> {
-        let wanted: i64 = match rows.first() {
-            Some(row) => row.try_get_unchecked(COUNT)?,
-            None => 0,
-        };
-        let has_limit = match self {
-            Self::All { limit, .. } | Self::Stream { limit, .. } => rows.len() >= *limit,
-            Self::Positions { .. } => false,
-        };
-        Ok(rows.len() as u64 == wanted.cast_unsigned() && !has_limit)
+        }
     }
 }
 

@@ -48,7 +48,7 @@ impl Writing<'_> {
                 stream: planned.stream.clone(),
                 revision: planned.revision,
                 position: Position(position),
-                recorded_at: self.recorded_at,
+                recorded_at: *self.recorded_at,
             };
             page.push_data(place, &planned.event);
         }

@@ -36,40 +36,38 @@ pub(super) async fn insert(
                 .bind(&event.data[..])
                 .bind(&event.metadata[..]);
         }
-        query.execute(&mut *connection).await?;
-        post(&mut *connection, ids_now, position).await?;
+        query.bind(postings_of(ids_now, position)).execute(&mut *connection).await?;
         position += count.cast_signed() as i64;
         (events, ids) = (later, ids_later);
     }
     Ok(())
 }
 
+/// So many events, and their postings: two statements that are sent as one.
 fn insert_of(count: usize) -> String {
     let rows: Vec<&str> = iter::repeat_n("(?,?,?,?,?,?,?,?,?,?,?)", count).collect();
-    format!("INSERT INTO factum_events VALUES {}", rows.join(","))
+    format!(
+        "INSERT INTO factum_events VALUES {}; INSERT INTO factum_postings (term, position)
+        SELECT t.value, e.value ->> 0 FROM json_each(?) e CROSS JOIN json_each(e.value) t
+        WHERE t.key > 0",
+        rows.join(",")
+    )
+}
+
+/// A list in JSON: of each event its position, then its terms.
+fn postings_of(ids: &[Ids], first: i64) -> String {
+    let of_event = |(ids, position): (&Ids, i64)| {
+        let terms: Vec<String> = ids.terms.iter().map(i64::to_string).collect();
+        format!("[{position},{}]", terms.join(","))
+    };
+    let all: Vec<String> = ids.iter().zip(first..).map(of_event).collect();
+    format!("[{}]", all.join(","))
 }
 
 /// An event's tags as they were given: a list in JSON, or nothing.
 fn tags_of(event: &EventData) -> Option<String> {
     let tags = event.tags.iter().map(factum_core::Tag::as_str);
     (!event.tags.is_empty()).then(|| nojson::array(|f| f.elements(tags.clone())).to_string())
-}
-
-async fn post(
-    connection: &mut SqliteConnection,
-    ids: &[Ids],
-    first: i64,
-) -> Result<(), sqlx::Error> {
-    let of_event = |(ids, position): (&Ids, i64)| {
-        let terms: Vec<String> = ids.terms.iter().map(i64::to_string).collect();
-        format!("[{position},{}]", terms.join(","))
-    };
-    let all: Vec<String> = ids.iter().zip(first..).map(of_event).collect();
-    let sql = "INSERT INTO factum_postings (term, position)
-        SELECT t.value, e.value ->> 0 FROM json_each(?) e CROSS JOIN json_each(e.value) t
-        WHERE t.key > 0";
-    sqlx::query(sql).bind(format!("[{}]", all.join(","))).execute(connection).await?;
-    Ok(())
 }
 
 /// Moves a tracked position.

@@ -9,16 +9,14 @@ use sqlx::{Row, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use tokio::runtime::Runtime;
 
-/// So many events are looked for one by one; of more, it is asked first which there are at all.
-const ONE_BY_ONE_MAX: usize = 2;
-
 pub(super) struct Judging<'a> {
     connection: &'a mut SqliteConnection,
     runtime: &'a Runtime,
     head: u64,
     /// The numbers of streams that were looked up.
     numbers: HashMap<StreamName, i64>,
-    /// The events of the append, if they are many.
+    /// The events of the append. A single one is looked for with its stream; of several it is
+    /// asked, once, which are stored at all.
     asked: Vec<(StreamName, Uuid)>,
     /// Those of them that are stored.
     stored: Option<HashSet<(StreamName, Uuid)>>,
@@ -36,24 +34,27 @@ impl<'a> Judging<'a> {
 
     /// These events may be looked for.
     pub(super) fn expects(&mut self, append: &Append) {
-        if append.events.len() > ONE_BY_ONE_MAX {
-            let asked = append.events.iter().map(|(stream, event)| (stream.clone(), event.id));
-            self.asked = asked.collect();
+        let asked = append.events.iter().map(|(stream, event)| (stream.clone(), event.id));
+        self.asked = asked.collect();
+    }
+
+    /// The event that is the only one, if it is of this stream.
+    fn single(&self, stream: &StreamName) -> Option<Uuid> {
+        match &self.asked[..] {
+            [(of, id)] if of == stream => Some(*id),
+            _ => None,
         }
     }
 
-    /// Whether an event may be stored: of many, all are looked for at once.
-    fn may_be_stored(&mut self, stream: &StreamName, id: Uuid) -> Result<bool, sqlx::Error> {
-        if self.asked.is_empty() {
-            return Ok(true);
-        }
+    /// Whether an event of the append is stored: of several, all are looked for at once.
+    fn is_stored(&mut self, stream: &StreamName, id: Uuid) -> Result<bool, sqlx::Error> {
         let stored = match self.stored.take() {
             Some(stored) => stored,
             None => self.all_stored()?,
         };
-        let is_stored = stored.contains(&(stream.clone(), id));
+        let is_there = stored.contains(&(stream.clone(), id));
         self.stored = Some(stored);
-        Ok(is_stored)
+        Ok(is_there)
     }
 
     fn all_stored(&mut self) -> Result<HashSet<(StreamName, Uuid)>, sqlx::Error> {
@@ -86,12 +87,17 @@ impl View for Judging<'_> {
     }
 
     fn stream(&mut self, stream: &StreamName) -> Result<StreamHead, sqlx::Error> {
-        let looking = heads::stream_head(self.connection, stream);
-        let (head, number) = self.runtime.block_on(looking)?;
-        if let Some(number) = number {
+        let single = self.single(stream);
+        let looking = heads::look(self.connection, stream, single);
+        let looked = self.runtime.block_on(looking)?;
+        if let Some(number) = looked.number {
             self.numbers.insert(stream.clone(), number);
         }
-        Ok(head)
+        if let Some(id) = single {
+            let stored = looked.with_id.map(|_| (stream.clone(), id));
+            self.stored = Some(stored.into_iter().collect());
+        }
+        Ok(looked.head)
     }
 
     fn find(
@@ -101,7 +107,7 @@ impl View for Judging<'_> {
         hint: Option<Revision>,
     ) -> Result<Option<FoundAt>, sqlx::Error> {
         let Some(number) = self.numbers.get(stream).copied() else { return Ok(None) };
-        if !self.may_be_stored(stream, id)? {
+        if !self.is_stored(stream, id)? {
             return Ok(None);
         }
         let sql = "SELECT position, revision FROM factum_events WHERE stream = ? AND id = ?
