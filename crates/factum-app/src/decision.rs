@@ -17,6 +17,7 @@ mod outcome;
 mod parts;
 mod read;
 mod receipt;
+mod record;
 mod snapshot;
 mod state;
 
@@ -31,6 +32,7 @@ pub use outcome::{Emit, Outcome, emit, emit_all, ensure, nothing, refuse};
 pub use parts::Parts;
 pub use read::ReadState;
 pub use receipt::Receipt;
+pub use record::{Record, RecordError};
 pub use snapshot::Snapshots;
 pub use state::State;
 

@@ -35,8 +35,8 @@ pub use context::Ctx;
 pub use decision::{
     Aggregate, AggregateError, Boundary, Call, Command, CommandSet, Decision, Dispatch,
     DispatchError, Emit, Execute, ExecuteError, Gather, GatherError, LoadError, NoCommand, Outcome,
-    Part, ReadState, Receipt, Reply, SaveError, Snapshots, State, emit, emit_all, ensure, nothing,
-    refuse,
+    Part, ReadState, Receipt, Record, RecordError, Reply, SaveError, Snapshots, State, emit,
+    emit_all, ensure, nothing, refuse,
 };
 pub use envelope::Envelope;
 pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};

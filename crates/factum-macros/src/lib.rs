@@ -45,7 +45,7 @@ pub fn event(settings: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// A set of events: an enum with one event a variant. One that is written elsewhere is named; with
-/// `#[event(…)]` above it a variant is itself made an event struct of its name, which it then holds.
+/// `#[event(…)]` above it a variant is made an event struct of its name, which it then holds.
 ///
 /// ```text
 /// #[events]

@@ -170,6 +170,25 @@ async fn of_two_with_one_key_the_later_gets_the_receipt_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_fact_with_a_key_is_recorded_once() {
+    let store = Hooked::new(AnyStore::new(MemoryStore::new()));
+    let (app, other) = (App::new(store.clone()), App::new(store.clone()));
+    store.before_append(Box::new(move |number| {
+        let other = other.clone();
+        Box::pin(async move {
+            if number == 1 {
+                other.record(Drawn { token: "second".into() }).key("k").await.unwrap();
+            }
+        })
+    }));
+    let receipt = app.record(Drawn { token: "first".into() }).key("k").await.unwrap();
+    assert_eq!((receipt.replayed, receipt.position.0), (true, 1));
+    app.record(Drawn { token: "first".into() }).await.unwrap();
+    app.record(Drawn { token: "first".into() }).await.unwrap();
+    assert_eq!(store.head().await.unwrap().0, 3, "without a key each is a fact of its own");
+}
+
+#[tokio::test]
 async fn what_comes_before_the_append_is_decided_on() {
     let store = Hooked::new(AnyStore::new(MemoryStore::new()));
     let (app, other) = (App::new(store.clone()), App::new(store.clone()));
