@@ -1,7 +1,8 @@
 //! Tests of what is built on Factum, and of what it stands on.
 //!
-//! *Of applications*: [`given`] facts, when something is asked, then that comes of it; and
-//! [`SimWorld`], a world whose clock and schedule follow a seed.
+//! *Of applications*: [`given`] facts, when something is asked, then that comes of it;
+//! [`SimWorld`], a world whose clock and schedule follow a seed; and [`FaultyStore`], a store that
+//! fails as stores do.
 //!
 //! *Of stores*: the conformance suite, what every event store does, as cases that run over any of
 //! them.
@@ -33,6 +34,8 @@
 //! | [`difference`] | assertions that show where two values differ |
 //! | [`wait`] | waiting without a runtime: `block_on`, limits |
 //! | [`scenario`] | given, when, then |
+//! | [`faults`] | a store that fails as stores do: by a plan, or by a seed |
+//! | [`sim`] | a whole app in a simulation: instances that crash and come back |
 //! | [`world`] | a world that follows a seed: clock, tasks, randomness |
 //!
 //! No runtime lives here: a store that needs one brings its own as `run`.
@@ -40,10 +43,12 @@
 pub mod build;
 mod cases;
 pub mod difference;
+pub mod faults;
 pub mod harness;
 mod referee;
 pub mod run;
 pub mod scenario;
+pub mod sim;
 mod skip;
 pub mod suite;
 pub mod trial;
@@ -52,9 +57,11 @@ pub mod world;
 
 pub use build::{Ids, event, event_with_id};
 pub use difference::same;
+pub use faults::{Chances, Counts, Fault, Faults, FaultyStore};
 pub use harness::{Boxed, Harness, ManualClock, MemoryHarness, Need};
 pub use run::{Failure, Outcome, Settings, Verdict};
 pub use scenario::{Given, When, given, given_nothing};
+pub use sim::{Cluster, Crashed, Report, Sim, at_every_append};
 pub use suite::{CASES, Case};
 pub use trial::{Feed, Seen, Trial};
 pub use wait::{block_on, within};

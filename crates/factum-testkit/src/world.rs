@@ -17,12 +17,12 @@ mod trace;
 
 pub use random::seeds;
 
+pub(crate) use random::Random;
 pub(crate) use state::later;
 
 use executor::Executor;
 use factum_app::world::{BoxFuture, World};
 use factum_core::Timestamp;
-use random::Random;
 use state::{Shared, Sleep};
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -95,12 +95,23 @@ pub(crate) async fn run<D: Decision>(
     let ctx = app.context(&call.metadata);
     let job = Job { app, command, boundary: &boundary, ctx, key };
     for attempt in 0..ATTEMPTS_MAX {
-        match job.attempt(attempt == 0).await? {
-            Attempt::Done(receipt) => return Ok(receipt),
-            Attempt::Conflict => app.pause(attempt, PAUSE, PAUSE_MAX).await,
+        let end = match job.attempt(attempt == 0).await {
+            Ok(Attempt::Done(receipt)) if receipt.nothing.is_some() => Some(Ok(receipt)),
+            Ok(Attempt::Done(receipt)) => return Ok(receipt),
+            Ok(Attempt::Conflict) => None,
+            Err(refused @ ExecuteError::Refused(_)) => Some(Err(refused)),
+            Err(error) => return Err(error),
+        };
+        if end.is_none() {
+            app.pause(attempt, PAUSE, PAUSE_MAX).await;
         }
+        // Nothing, or a refusal, may be because of the first attempt with this key, which went on
+        // elsewhere while this one was being read for.
         if let Some(first) = done_before(app, job.key.as_ref()).await? {
             return Ok(first);
+        }
+        if let Some(end) = end {
+            return end;
         }
     }
     Err(ExecuteError::Exhausted { attempts: ATTEMPTS_MAX })

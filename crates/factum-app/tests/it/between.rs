@@ -205,3 +205,25 @@ async fn what_comes_before_the_append_is_decided_on() {
     assert_eq!(receipt.nothing.as_deref(), Some("not pending"));
     assert_eq!(store.head().await.unwrap().0, 2);
 }
+
+/// Cause: a command was asked for again with its key while the first attempt was still being done
+/// elsewhere; the retry read what that one had written, and was refused because of itself. Fix: the
+/// key is asked for again before a refusal, or nothing, is the answer. (Found by the simulation.)
+#[tokio::test]
+async fn a_retry_beside_its_first_attempt_is_not_refused_because_of_it() {
+    let store = AnyStore::new(MemoryStore::new());
+    let hooked = Hooked::new(store.clone());
+    let (slow, fast) = (App::new(hooked.clone()), App::new(store));
+    hooked.after_read(Box::new(move |nth| {
+        let fast = fast.clone();
+        Box::pin(async move {
+            // The key was asked for, and the state not yet.
+            if nth == 1 {
+                let first = fast.execute(Place { order: 1, total: 5 }).key("k").await.unwrap();
+                assert!(!first.replayed);
+            }
+        })
+    }));
+    let retry = slow.execute(Place { order: 1, total: 5 }).key("k").await.unwrap();
+    assert!(retry.replayed);
+}

@@ -21,6 +21,11 @@ impl Random {
         // The skew of a remainder is one in 2^64 / end, which no test here can see.
         if end == 0 { 0 } else { self.next() % end }
     }
+
+    /// One time in so many; never in 0.
+    pub(crate) fn one_in(&mut self, times: u64) -> bool {
+        times > 0 && self.below(times) == 0
+    }
 }
 
 /// The seeds that a test tries: so many from 0 on; where the variable `SEED` is set, that one

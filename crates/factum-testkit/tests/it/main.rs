@@ -4,6 +4,7 @@
 
 mod broken;
 mod declared;
+mod faults;
 mod memory;
 mod orders;
 mod scenarios;
