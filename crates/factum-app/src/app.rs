@@ -9,6 +9,7 @@ use crate::{
         self, Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded,
         Loader, ReadState, Receipt, Snapshot, State,
     },
+    projection::Views,
     world::World,
 };
 use factum_core::{AnyStore, Append, AppendError, EventStore};
@@ -61,6 +62,7 @@ struct Inner {
     cache: Cache,
     metadata: Metadata,
     consumers: Consumers,
+    views: Views,
 }
 
 /// What an app is made of.
@@ -72,6 +74,7 @@ pub struct AppBuilder {
     states_max: usize,
     metadata: Metadata,
     pub(crate) consumers: Vec<Planned>,
+    pub(crate) views: Views,
 }
 
 impl AppBuilder {
@@ -102,11 +105,11 @@ impl AppBuilder {
     /// which only [`AppBuilder::start`] runs.
     #[must_use]
     pub fn build(self) -> App {
-        let Self { store, world, states_max, metadata, consumers } = self;
+        let Self { store, world, states_max, metadata, consumers, views } = self;
         assert!(consumers.is_empty(), "an app with consumers is started: `start().await`");
         let world = world.unwrap_or_else(usual_world);
         let (cache, consumers) = (Cache::new(states_max), Consumers::default());
-        let inner = Inner { store, world, cache, metadata, consumers };
+        let inner = Inner { store, world, cache, metadata, consumers, views };
         App(Arc::new(inner), Some(Arc::new(Running::new())))
     }
 }
@@ -135,6 +138,7 @@ impl App {
             states_max: STATES_MAX,
             metadata: Metadata::default(),
             consumers: Vec::new(),
+            views: Views::default(),
         }
     }
 
@@ -145,6 +149,14 @@ impl App {
 
     pub(crate) fn running(&self) -> Option<&Running> {
         self.1.as_deref()
+    }
+
+    pub(crate) fn service_name(&self) -> Option<&str> {
+        self.0.metadata.service.as_deref()
+    }
+
+    pub(crate) fn views(&self) -> &Views {
+        &self.0.views
     }
 
     pub(crate) fn registry(&self) -> &Consumers {

@@ -24,5 +24,6 @@ pub use progress::{Progress, RunState};
 pub use seat::Stop;
 pub use start::StartError;
 
-pub(crate) use poll::{Either, race};
+pub(crate) use options::query_of;
+pub(crate) use poll::{Either, race, said};
 pub(crate) use start::{Consumers, Planned, Running};

@@ -27,6 +27,7 @@ mod metadata;
 pub mod prelude;
 pub mod projection;
 pub mod registry;
+pub mod view;
 pub mod world;
 
 pub use app::{App, AppBuilder, STATES_MAX};
@@ -42,6 +43,7 @@ pub use envelope::Envelope;
 pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};
 pub use factum_macros::{Command, CommandSet, Event, EventSet, command, event, events};
 pub use metadata::Metadata;
+pub use projection::{Projection, Row};
 #[cfg(feature = "tokio")]
 pub use world::TokioWorld;
 pub use world::World;

@@ -1,7 +1,7 @@
 //! What can go wrong while an event is handled: the event's fault, or the world's.
 
-use crate::event::{DecodeError, Why};
-use factum_core::{Position, ReadError};
+use crate::event::{DecodeError, Raw, Why};
+use factum_core::{Position, ReadError, RecordedEvent};
 
 /// Why a handler did not do what it was asked to.
 #[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub enum Failure {
     /// The event's fault. The policy says what becomes of it.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// Somebody else moved the checkpoint. The consumer begins again at the one that is there.
+    #[error("the checkpoint has moved: somebody else writes here")]
+    Moved,
+    /// There is nothing to do until somebody asks for it.
+    #[error("there is nothing to do")]
+    Idle,
     /// Nobody's to mend by waiting: a target of another form, damage. The consumer stops.
     #[error("{why}")]
     Fatal {
@@ -61,6 +67,28 @@ pub struct EventError {
     pub why: String,
     /// It was written by a newer release than this one.
     pub newer: bool,
+}
+
+impl EventError {
+    /// One about an event, of which another attempt may come to more.
+    pub fn new(event: &RecordedEvent, why: impl Into<String>) -> Self {
+        let raw = Raw::of(event);
+        Self {
+            position: raw.position,
+            event_type: raw.event_type.into(),
+            version: raw.version,
+            key: None,
+            retryable: true,
+            why: why.into(),
+            newer: false,
+        }
+    }
+
+    /// The same, for one of its keys.
+    #[must_use]
+    pub fn for_key(self, key: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), ..self }
+    }
 }
 
 fn of_key(key: &Option<String>) -> String {

@@ -90,6 +90,11 @@ impl ConsumerHandle {
         let _ = self.progress().wait_for(|progress| rests(&progress.state)).await;
     }
 
+    /// Has it begin again at its checkpoint, if it is not paused.
+    pub(crate) fn kick(&self) {
+        self.shared.want.send_modify(|want| want.again += 1);
+    }
+
     /// Lets it go on: from its checkpoint, whether it was paused or has stopped.
     pub fn resume(&self) {
         self.shared.want.send_modify(|want| {

@@ -47,6 +47,11 @@ pub trait Handler: Send + 'static {
         0
     }
 
+    /// Which generation of what it makes it is at, where it makes something anew now and then.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// When it wants to be woken though nothing comes; asked after each batch and each `tick`.
     fn due(&self) -> Option<Timestamp> {
         None

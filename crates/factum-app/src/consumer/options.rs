@@ -1,6 +1,6 @@
 //! What is chosen when a consumer is registered: above all what becomes of an event that fails.
 
-use crate::event::EventSet;
+use crate::event::{DecodePolicy, EventSet, Unknown};
 use factum_core::{EventType, InvalidName, Item, Query, Tag};
 use std::time::Duration;
 
@@ -64,13 +64,15 @@ impl OnError {
 pub struct Options {
     pub(crate) on_error: OnError,
     pub(crate) narrow: Item,
+    pub(crate) decode: DecodePolicy,
     pub(crate) skip_newer: bool,
     pub(crate) partitions: u32,
 }
 
 impl From<OnError> for Options {
     fn from(on_error: OnError) -> Self {
-        Self { on_error, narrow: Item::default(), skip_newer: false, partitions: 1 }
+        let (narrow, decode) = (Item::default(), DecodePolicy::default());
+        Self { on_error, narrow, decode, skip_newer: false, partitions: 1 }
     }
 }
 
@@ -84,6 +86,12 @@ impl Options {
     /// Only events with this tag, and with all others that were named so.
     pub fn tag(mut self, tag: Tag) -> Self {
         self.narrow.tags.push(tag);
+        self
+    }
+
+    /// Another way with types that are not of its set, and with versions above those it knows.
+    pub fn decode(mut self, decode: DecodePolicy) -> Self {
+        self.decode = decode;
         self
     }
 
@@ -112,6 +120,8 @@ pub struct Spec {
     pub query: Query,
     /// What becomes of what fails.
     pub on_error: OnError,
+    /// What is done about types and versions that it does not know.
+    pub decode: DecodePolicy,
     /// What a newer release wrote is left out.
     pub skip_newer: bool,
 }
@@ -127,11 +137,20 @@ impl Spec {
         version: u32,
         options: &Options,
     ) -> Result<Self, InvalidName> {
-        let types = types_of::<E>()?;
-        let query = Item { types, ..options.narrow.clone() }.into();
-        let Options { on_error, skip_newer, .. } = *options;
-        Ok(Self { name: name.into(), version, query, on_error, skip_newer })
+        let query = query_of::<E>(&options.narrow, options.decode.unknown)?;
+        let Options { on_error, decode, skip_newer, .. } = *options;
+        Ok(Self { name: name.into(), version, query, on_error, decode, skip_newer })
     }
+}
+
+/// The events of a set, narrowed; where unknown types are refused, all types, to find them.
+pub(crate) fn query_of<E: EventSet>(narrow: &Item, unknown: Unknown) -> Result<Query, InvalidName> {
+    let narrow = narrow.clone();
+    Ok(match unknown {
+        Unknown::Skip => Item { types: types_of::<E>()?, ..narrow }.into(),
+        Unknown::Refuse if narrow.restricts() => narrow.into(),
+        Unknown::Refuse => Query::All,
+    })
 }
 
 /// The names of a set as they may be stored: `order.placed`, and `order.placed.v2` where there is a

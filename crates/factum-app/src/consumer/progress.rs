@@ -18,6 +18,8 @@ pub enum RunState {
     },
     /// Another instance of the app has it.
     Elsewhere,
+    /// There is nothing to do until somebody asks for it.
+    Idle,
     /// Somebody paused it.
     Paused,
     /// An event failed, and the policy is to stop; or something is wrong that waiting does not
@@ -37,6 +39,8 @@ pub struct Progress {
     pub state: RunState,
     /// Everything that it follows has been handled and committed up to here.
     pub through: Position,
+    /// Of which generation that is, see [`super::Handler::generation`].
+    pub generation: u64,
     /// Nothing more was there when it last looked.
     pub caught_up: bool,
     /// Events handled since the app began.

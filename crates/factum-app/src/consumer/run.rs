@@ -9,10 +9,7 @@ use super::{
     poll::{caught, race},
     seat::{Interrupt, Seat, Want},
 };
-use crate::{
-    Envelope,
-    event::{Decoded, Raw},
-};
+use crate::{Envelope, event::Decoded};
 use factum_core::{
     EventStore, Position, RecordedEvent, Select, Subscribe, next_batch, store::DynBatches,
 };
@@ -54,6 +51,12 @@ pub(crate) async fn run<H: Handler>(mut handler: H, seat: Seat) {
         attempt = if session.progressed { 0 } else { attempt + 1 };
         let interrupt = match end {
             End::Interrupted(interrupt) => Some(interrupt),
+            End::Failed(Failure::Moved) if attempt == 0 => None,
+            End::Failed(Failure::Moved) => seat.pause_away(attempt, want).await,
+            End::Failed(Failure::Idle) => {
+                seat.enter(RunState::Idle);
+                Some(seat.interrupted(want).await)
+            }
             End::Failed(Failure::Away { why }) => {
                 seat.failed(&why);
                 seat.enter(RunState::Away { why: why.into() });
@@ -113,9 +116,7 @@ impl<'a, H: Handler> Session<'a, H> {
     async fn follow(&mut self) -> Result<std::convert::Infallible, End> {
         let after = self.guarded(async |handler| handler.checkpoint().await).await?;
         (self.done, self.committed) = (after, after);
-        self.seat.advance(after, false);
-        let parked = self.handler.parked();
-        self.seat.update(|progress| progress.parked = parked);
+        self.reached(after, false);
         let select = Select::Query(self.seat.shared.spec.query.clone());
         let subscribe = Subscribe { select, after: Some(after.0) };
         let mut batches = self.seat.store.subscribe(subscribe).await?;
@@ -195,14 +196,21 @@ impl<'a, H: Handler> Session<'a, H> {
         self.staged = 0;
         self.progressed = true;
         self.told_caught_up |= caught_up;
-        let parked = self.handler.parked();
-        self.seat.update(|progress| progress.parked = parked);
-        self.seat.advance(self.done, caught_up);
+        self.reached(self.done, caught_up);
         Ok(())
     }
 
+    /// Tells who waits, once for all that changed.
+    fn reached(&self, through: Position, caught_up: bool) {
+        let (parked, generation) = (self.handler.parked(), self.handler.generation());
+        self.seat.update(|progress| {
+            (progress.parked, progress.generation) = (parked, generation);
+            (progress.through, progress.caught_up) = (through, caught_up);
+        });
+    }
+
     async fn take(&mut self, recorded: &RecordedEvent) -> Result<(), End> {
-        match Envelope::<H::Event>::decode(recorded) {
+        match Envelope::<H::Event>::decode_under(recorded, self.seat.shared.spec.decode) {
             Ok(Decoded::Skip) => Ok(()),
             Ok(Decoded::One(event)) => self.hand_over(recorded, &[event]).await,
             Ok(Decoded::Several(events)) => self.hand_over(recorded, &events).await,
@@ -231,7 +239,7 @@ impl<'a, H: Handler> Session<'a, H> {
                 Ok(Ok(())) => break,
                 Ok(Err(Failure::Event(error))) => error,
                 Ok(Err(failure)) => return Err(failure.into()),
-                Err(panic) => panicked(recorded, panic),
+                Err(panic) => EventError::new(recorded, panic),
             };
             self.note(&error);
             if let OnError::Retry { attempts, first, .. } = policy
@@ -294,19 +302,6 @@ impl<'a, H: Handler> Session<'a, H> {
             Ok(done) => Ok(done?),
             Err(panic) => Err(Failure::fatal(panic).into()),
         }
-    }
-}
-
-fn panicked(recorded: &RecordedEvent, why: String) -> EventError {
-    let raw = Raw::of(recorded);
-    EventError {
-        position: raw.position,
-        event_type: raw.event_type.into(),
-        version: raw.version,
-        key: None,
-        retryable: true,
-        why,
-        newer: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How consumers hang on an app: registered at its builder, begun by `start`, ended with it.
 
 use super::{
-    ConsumerHandle, ConsumerStatus, Handler, Spec, Stop, run,
+    ConsumerHandle, ConsumerStatus, Handler, RunState, Spec, Stop, run,
     seat::{Seat, Shared},
 };
 use crate::{App, AppBuilder};
@@ -148,7 +148,13 @@ impl App {
         all.max_by_key(|one| one.spec().version)
     }
 
-    /// What is known about each consumer, slowest first.
+    /// The consumer with this name and version.
+    pub(crate) fn consumer_of(&self, name: &str, version: u32) -> Option<ConsumerHandle> {
+        let mut all = self.consumer_handles().into_iter();
+        all.find(|one| one.spec().name == name && one.spec().version == version)
+    }
+
+    /// What is known about each consumer that is not idle, slowest first.
     ///
     /// # Errors
     ///
@@ -156,6 +162,9 @@ impl App {
     pub async fn consumers(&self) -> Result<Vec<ConsumerStatus>, ReadError> {
         let mut all = Vec::new();
         for consumer in self.consumer_handles() {
+            if consumer.progress().borrow().state == RunState::Idle {
+                continue;
+            }
             all.push(consumer.status().await?);
         }
         all.sort_by_key(|one| std::cmp::Reverse((one.lag.time, one.lag.events)));

@@ -1,0 +1,117 @@
+//! How a projection hangs on an app.
+
+use super::{
+    MemoryTarget, Projection, Target,
+    projector::{Job, Projector},
+    redrive::Redrive,
+    target::{Part, Role, Table},
+};
+use crate::{
+    App, AppBuilder,
+    consumer::{Options, Spec, StartError},
+    event::DecodePolicy,
+};
+use factum_core::Item;
+use std::{any::TypeId, collections::HashMap, sync::Arc};
+
+/// A projection that was registered.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) table: Table,
+    pub(crate) parts: u32,
+    pub(crate) redrive: Redrive,
+    /// What else than the types restricts the events that it sees.
+    pub(crate) narrow: Item,
+    pub(crate) decode: DecodePolicy,
+}
+
+impl Registered {
+    /// What the consumer of a part is called.
+    pub(crate) fn consumer(&self, index: u32, role: Role) -> String {
+        let Table { name, .. } = &self.table;
+        let part = if self.parts > 1 { format!("{name}/{index}") } else { name.clone() };
+        match role {
+            Role::Keeper => part,
+            Role::Builder => format!("{part} (rebuild)"),
+        }
+    }
+}
+
+/// The projections of an app, and where their rows live.
+#[derive(Debug)]
+pub(crate) struct Views {
+    target: Arc<dyn Target>,
+    all: HashMap<TypeId, Registered>,
+}
+
+impl Default for Views {
+    fn default() -> Self {
+        Self { target: Arc::new(MemoryTarget::new()), all: HashMap::new() }
+    }
+}
+
+impl Views {
+    pub(crate) fn target(&self) -> &Arc<dyn Target> {
+        &self.target
+    }
+
+    pub(crate) fn get<P: Projection>(&self) -> Option<&Registered> {
+        self.all.get(&TypeId::of::<P>())
+    }
+}
+
+impl AppBuilder {
+    /// Where the rows of all projections live; in memory, unless it is said otherwise.
+    pub fn target(mut self, target: impl Target) -> Self {
+        self.views.target = Arc::new(target);
+        self
+    }
+
+    /// Keeps the rows of a projection: `.projection::<Summary>(OnError::Park)`.
+    pub fn projection<P: Projection>(mut self, options: impl Into<Options>) -> Self {
+        let options = options.into();
+        let table = Table { name: P::NAME.to_owned(), version: P::VERSION };
+        let registered = Registered {
+            table,
+            parts: options.partitions,
+            redrive: Redrive::default(),
+            narrow: options.narrow.clone(),
+            decode: options.decode,
+        };
+        self.views.all.insert(TypeId::of::<P>(), registered.clone());
+        for index in 0..registered.parts {
+            for role in [Role::Keeper, Role::Builder] {
+                self = self.part::<P>(&registered, &options, Place { index, role });
+            }
+        }
+        self
+    }
+
+    fn part<P: Projection>(self, of: &Registered, options: &Options, place: Place) -> Self {
+        let Place { index, role } = place;
+        let name = of.consumer(index, role);
+        let spec = Spec::of::<P::Event>(name.clone(), P::VERSION, options);
+        let spec = spec.map_err(|source| StartError::Name { name, source });
+        let of = of.clone();
+        self.plan(spec, move |app: &App| {
+            let keeper = (role == Role::Builder).then(|| of.consumer(index, Role::Keeper));
+            Projector::<P>::new(Job {
+                table: of.table.clone(),
+                part: Part { index, of: of.parts },
+                role,
+                target: app.views().target().clone(),
+                store: app.store().clone(),
+                redrive: of.redrive.clone(),
+                decode: of.decode,
+                keeper: keeper.and_then(|name| app.consumer_of(&name, P::VERSION)),
+            })
+        })
+    }
+}
+
+/// Which part, and who.
+#[derive(Clone, Copy)]
+struct Place {
+    index: u32,
+    role: Role,
+}
