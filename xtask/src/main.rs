@@ -4,6 +4,7 @@
 //! - `cargo xtask tidy`: the house rules alone; see [`tidy`].
 //! - `cargo xtask bench`: the benchmark of every event store; see [`bench`].
 //! - `cargo xtask prove [ROW…]`: the reliability programme, towards a release; see [`prove`].
+//! - `cargo xtask compare`: counts the README's application beside others; see [`compare`].
 //! - `cargo xtask proto`: makes the generated code of `factum-proto` anew; see [`proto`].
 //!
 //! Apart from everything else so that whoever works on Factum needs Rust and nothing more. It must
@@ -16,6 +17,8 @@
 )]
 
 mod bench;
+mod block;
+mod compare;
 mod gate;
 mod proto;
 mod prove;
@@ -34,6 +37,7 @@ Usage: cargo xtask COMMAND
   tidy          check the house rules alone
   bench         compare the speed of event stores; `bench --help` says how
   prove [ROW…]  run the reliability programme towards a release; `prove --help` says how
+  compare       count the README's application beside those of other frameworks
   proto         make the generated code of factum-proto anew
 ";
 
@@ -63,6 +67,7 @@ fn dispatch(arguments: &[String]) -> Result<bool, Box<dyn Error>> {
         ("tidy", []) => tidy::report(&Workspace::load()?),
         ("bench", options) => bench::run(&Workspace::load()?, options),
         ("prove", arguments) => prove::run(&Workspace::load()?, arguments),
+        ("compare", []) => compare::run(&Workspace::load()?).map(|()| true),
         ("proto", []) => proto::generate().map(|()| true),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");

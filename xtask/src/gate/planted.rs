@@ -7,7 +7,7 @@
 
 use super::{Runner, Stop, real};
 use crate::{
-    prove::block::Block,
+    block::Block,
     workspace::{capture, command},
 };
 use std::fs;
@@ -69,9 +69,9 @@ pub(super) fn run(runner: &mut Runner) -> Result<(), Stop> {
 
 /// The table of the documentation must be this one. With `FACTUM_WRITE=1` it is made so.
 fn compare(runner: &Runner, bugs: &[Planted<'_>]) -> Result<(), Stop> {
-    let path = runner.workspace.root.join(Block::FILE);
+    let wanted = Block { file: Block::GUARANTEES, name: "planted", content: table(bugs) };
+    let path = runner.workspace.root.join(wanted.file);
     let text = fs::read_to_string(&path)?;
-    let wanted = Block { name: "planted", content: table(bugs) };
     if wanted.is_in(&text) {
         return Ok(());
     }
@@ -80,7 +80,7 @@ fn compare(runner: &Runner, bugs: &[Planted<'_>]) -> Result<(), Stop> {
         return Ok(());
     }
     let cure = "the table of planted bugs is stale: FACTUM_WRITE=1 cargo xtask test planted";
-    Err(Stop::Failed(format!("{}: {cure}", Block::FILE)))
+    Err(Stop::Failed(format!("{}: {cure}", wanted.file)))
 }
 
 /// One line a row, in the order in which the rows are first named.

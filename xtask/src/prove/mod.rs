@@ -8,7 +8,6 @@
 //! What a row is, is known by the program that runs it: asked for `--rows` it names them, and at
 //! the end of each it prints a line for the ledger. Nothing here knows one row from another.
 
-pub(crate) mod block;
 mod ledger;
 mod row;
 pub(crate) mod summary;
@@ -144,8 +143,9 @@ fn commit(workspace: &Workspace) -> Result<String, Box<dyn Error>> {
 
 /// What a document should say, and the document as it is: for `tidy`.
 pub(crate) fn stale(workspace: &Workspace) -> Result<bool, Box<dyn Error>> {
-    let text = fs::read_to_string(workspace.root.join(block::Block::FILE))?;
-    Ok(!summary::block(&Ledger::load(workspace)?).is_in(&text))
+    let block = summary::block(&Ledger::load(workspace)?);
+    let text = fs::read_to_string(workspace.root.join(block.file))?;
+    Ok(!block.is_in(&text))
 }
 
 #[cfg(test)]

@@ -2,17 +2,14 @@
 
 use std::{error::Error, fs};
 
-use super::{
-    block::Block,
-    ledger::{FILE, Ledger, Line},
-};
-use crate::workspace::Workspace;
+use super::ledger::{FILE, Ledger, Line};
+use crate::{block::Block, workspace::Workspace};
 
 /// Writes the table anew, and prints it.
 pub(super) fn write(workspace: &Workspace) -> Result<(), Box<dyn Error>> {
     let block = block(&Ledger::load(workspace)?);
     print!("\n{}", block.content);
-    let path = workspace.root.join(Block::FILE);
+    let path = workspace.root.join(block.file);
     let text = fs::read_to_string(&path)?;
     if !block.is_in(&text) {
         fs::write(&path, block.put_into(&text)?)?;
@@ -38,7 +35,7 @@ pub(super) fn block(ledger: &Ledger) -> Block {
         let lines: Vec<&Line> = ledger.lines.iter().filter(|line| line.row.name == name).collect();
         content.push_str(&row(&lines));
     }
-    Block { name: "ledger", content }
+    Block { file: Block::GUARANTEES, name: "ledger", content }
 }
 
 fn row(lines: &[&Line]) -> String {

@@ -70,6 +70,7 @@ fn check(workspace: &Workspace) -> Result<Vec<Violation>, Box<dyn Error>> {
     found.extend(papers::check_bans(&files));
     found.extend(papers::check_lock(workspace));
     found.extend(papers::check_ledger(workspace));
+    found.extend(papers::check_comparison(workspace));
     found.extend(arrows::check(workspace));
     found.extend(budget::check(workspace)?);
     Ok(found)

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use super::{Rule, Violation, tree::File};
 use crate::{
-    prove::{self, block::Block},
+    block::Block,
+    compare, prove,
     workspace::{Workspace, capture},
 };
 
@@ -26,6 +27,11 @@ static LEDGER: Rule = Rule {
     reason: "what is said of the programme is what was run: `cargo xtask prove --summary`",
 };
 
+static COMPARISON: Rule = Rule {
+    name: "comparison",
+    reason: "what is said of other frameworks is what is counted: `cargo xtask compare`",
+};
+
 const UNRELEASED: &str = "## [Unreleased]";
 
 /// The changelog.
@@ -45,7 +51,17 @@ pub(super) fn check_ledger(workspace: &Workspace) -> Vec<Violation> {
         Ok(true) => "the table of the ledger is not what the ledger says".to_owned(),
         Err(error) => error.to_string(),
     };
-    vec![Violation { path: Block::FILE.to_owned(), line: 1, rule: &LEDGER, found }]
+    vec![Violation { path: Block::GUARANTEES.to_owned(), line: 1, rule: &LEDGER, found }]
+}
+
+/// The table of the same application in other frameworks.
+pub(super) fn check_comparison(workspace: &Workspace) -> Vec<Violation> {
+    let found = match compare::stale(workspace) {
+        Ok(false) => return Vec::new(),
+        Ok(true) => "the table is not what the programs count to".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    vec![Violation { path: compare::PAGE.to_owned(), line: 1, rule: &COMPARISON, found }]
 }
 
 /// Every `clippy.toml` of a crate has each line of the root's.
