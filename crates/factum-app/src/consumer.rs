@@ -25,5 +25,5 @@ pub use seat::Stop;
 pub use start::StartError;
 
 pub(crate) use options::query_of;
-pub(crate) use poll::{Either, race, said};
+pub(crate) use poll::{Either, caught, race, said};
 pub(crate) use start::{Consumers, Planned, Running};

@@ -35,6 +35,12 @@ impl Ctx {
         self
     }
 
+    /// The same at another time.
+    pub(crate) fn at(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
     /// When the command arrived.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -6,6 +6,7 @@
 //! | set | an enum with [`derive@EventSet`]: the events that one consumer knows |
 //! | state | [`State`]: a fold over the events of a set |
 //! | decision | a struct with [`macro@command`], and [`Decision`]: emit, nothing, or refuse |
+//! | process | [`Process`]: reacts to events with commands, timers and compensations |
 //! | app | [`App`]: a store, and all of the above over it |
 //! | receipt | [`Receipt`]: what a command came to; hand it to a view to see at least that much |
 //!
@@ -13,9 +14,14 @@
 //! store, and everything that it asks of the world goes through [`World`], so that a whole app runs
 //! in a simulation.
 
+/// The attributes write paths from here; tests within the crate use them too.
+#[cfg(test)]
+extern crate self as factum_app;
+
 mod app;
 #[cfg(feature = "tokio")]
 pub mod blocking;
+pub mod bus;
 mod cache;
 pub mod consumer;
 mod context;
@@ -25,6 +31,7 @@ pub mod event;
 pub mod lock;
 mod metadata;
 pub mod prelude;
+pub mod process;
 pub mod projection;
 pub mod registry;
 pub mod view;
@@ -43,6 +50,7 @@ pub use envelope::Envelope;
 pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};
 pub use factum_macros::{Command, CommandSet, Event, EventSet, command, event, events};
 pub use metadata::Metadata;
+pub use process::{Input, Process, Route, Steps};
 pub use projection::{Projection, Row};
 #[cfg(feature = "tokio")]
 pub use world::TokioWorld;

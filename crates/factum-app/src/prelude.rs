@@ -1,8 +1,11 @@
 //! What nearly every application needs: `use factum::app::prelude::*;`
 
 pub use crate::{
-    App, Boundary, CommandSet, Ctx, Decision, Envelope, Event, EventSet, ExecuteError, Metadata,
-    OnError, Outcome, Projection, Receipt, Row, Snapshots, State, StreamName, Timestamp, Upcast,
-    Uuid, command, emit, emit_all, ensure, event, events, nothing, refuse,
+    App, Boundary, CommandSet, Ctx, Decision, Envelope, Event, EventSet, ExecuteError, Input,
+    Metadata, OnError, Outcome, Process, Projection, Receipt, Reply, Route, Row, Snapshots, State,
+    Steps, StreamName, Timestamp, Upcast, Uuid, command, emit, emit_all, ensure, event, events,
+    nothing,
+    process::{days, hours, minutes, seconds},
+    refuse,
 };
 pub use serde::{Deserialize, Serialize};

@@ -57,7 +57,13 @@ pub trait Handler: Send + 'static {
         None
     }
 
-    /// That time has come.
+    /// Resolves when there is something of its own to do: `tick` follows. Dropped and asked again
+    /// at any time.
+    fn called(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// That time has come, or it was called.
     fn tick(&mut self, _now: Timestamp) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
     }

@@ -151,10 +151,11 @@ impl<'a, H: Handler> Session<'a, H> {
                 None => std::future::pending().await,
             }
         };
-        let outside = race(seat.interrupted(self.want), alarm);
+        let own = race(self.handler.called(), alarm);
+        let outside = race(seat.interrupted(self.want), own);
         match race(outside, next_batch(batches)).await {
             Either::First(Either::First(interrupt)) => Err(End::Interrupted(interrupt)),
-            Either::First(Either::Second(())) => {
+            Either::First(Either::Second(_)) => {
                 let now = seat.world.now();
                 self.guarded(async |handler| handler.tick(now).await).await?;
                 Ok(None)
