@@ -2,9 +2,10 @@
 //!
 //! For tests, for examples, and as what the other stores are compared with. Judged by
 //! [`crate::judge`] as all of them are; everything else is the plainest that can be right: one
-//! lock, one vector of events, every read a scan.
+//! lock, one vector of events, and an index of where to look in it.
 
 mod batches;
+mod index;
 mod state;
 
 pub use batches::MemoryBatches;

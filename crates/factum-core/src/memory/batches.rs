@@ -2,8 +2,8 @@
 
 use super::{MemoryStore, state::State};
 use crate::{
-    AsOf, Batch, Direction, Position, Read, ReadError, RecordedEvent, Select, Subscribe, Timestamp,
-    page::PAGE_BYTES_MAX,
+    AsOf, Batch, Direction, Position, Read, ReadError, RecordedEvent, Revision, Select, Subscribe,
+    Timestamp, judge::StreamHead, page::PAGE_BYTES_MAX,
 };
 use futures_core::Stream;
 use std::{
@@ -11,8 +11,10 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Events in one batch: few, so that tests with few events see several batches.
-const BATCH_EVENTS_MAX: u64 = 16;
+/// Events in the first batch: few, so that tests with few events see several batches.
+const BATCH_EVENTS_FIRST: u64 = 16;
+/// Each further batch may hold twice as many, up to this.
+const BATCH_EVENTS_MAX: u64 = 1_024;
 
 /// What is left to deliver.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Selection {
     /// Nothing past this position; `None` follows the head for ever.
     until: Option<Position>,
     left: u64,
+    /// Events in the next batch, at most.
+    size: u64,
     /// The next place to look at: a revision of a stream, a position of a query. Forwards from
     /// here on, backwards from the place before.
     at: u64,
@@ -39,8 +43,9 @@ impl Selection {
         let until = match read.as_of {
             AsOf::Position(position) => position.min(head),
             AsOf::Recorded(moment) => {
-                let later = state.log.iter().find(|event| event.recorded_at() > moment);
-                later.map_or(head, |event| Position(event.position().0 - 1))
+                // Recorded times never go back.
+                let until = state.log.partition_point(|event| event.recorded_at() <= moment);
+                Position(until as u64)
             }
             AsOf::Now | AsOf::Occurred(_) => head,
         };
@@ -53,6 +58,7 @@ impl Selection {
             },
             until: Some(until),
             left: read.limit.unwrap_or(u64::MAX),
+            size: BATCH_EVENTS_FIRST,
             at,
         }
     }
@@ -66,6 +72,7 @@ impl Selection {
             occurred_by: None,
             until: None,
             left: u64::MAX,
+            size: BATCH_EVENTS_FIRST,
         }
     }
 
@@ -79,34 +86,55 @@ impl Selection {
         }
     }
 
-    fn selected<'s>(&self, state: &'s State, place: u64) -> Option<&'s RecordedEvent> {
-        let event = match &self.select {
-            Select::Stream(stream) => {
-                let event = state.in_stream(stream, place)?;
-                is_visible(state, event).then_some(event)
-            }
-            Select::Query(query) => state.at(Position(place)).filter(|event| query.matches(*event)),
+    /// Where to go on, and the event there.
+    fn next<'s>(&self, state: &'s State, hidden: &Hidden) -> Option<(u64, &'s RecordedEvent)> {
+        let (first, end) = self.places(state);
+        let mut place = match self.direction {
+            Direction::Forward => self.at.max(first),
+            Direction::Backward => self.at.min(end).checked_sub(1)?,
         };
-        event.filter(|event| {
-            self.until.is_none_or(|until| event.position() <= until)
-                && self.occurred_by.is_none_or(|moment| event.occurred_at() <= moment)
-        })
+        while (first..end).contains(&place) {
+            let event = self.from(state, place)?;
+            let found = match self.select {
+                Select::Stream(_) => event.revision().0,
+                Select::Query(_) => event.position().0,
+            };
+            if self.until.is_some_and(|until| event.position() > until)
+                && self.direction == Direction::Forward
+            {
+                return None;
+            }
+            if self.selects(event, hidden) {
+                return Some((found, event));
+            }
+            place = match self.direction {
+                Direction::Forward => found + 1,
+                Direction::Backward => found.checked_sub(1)?,
+            };
+        }
+        None
     }
 
-    fn next<'s>(&self, state: &'s State) -> Option<(u64, &'s RecordedEvent)> {
-        let (first, end) = self.places(state);
-        let pick = |place| self.selected(state, place).map(|event| (place, event));
-        match self.direction {
-            Direction::Forward => (self.at.max(first)..end).find_map(pick),
-            Direction::Backward => (first..self.at.min(end)).rev().find_map(pick),
+    /// The first event of the selection from a place on, hidden or not.
+    fn from<'s>(&self, state: &'s State, place: u64) -> Option<&'s RecordedEvent> {
+        match &self.select {
+            Select::Stream(stream) => state.in_stream(stream, place),
+            Select::Query(query) => state.next_match(query, Position(place), self.direction),
         }
     }
 
+    fn selects(&self, event: &RecordedEvent, hidden: &Hidden) -> bool {
+        self.until.is_none_or(|until| event.position() <= until)
+            && self.occurred_by.is_none_or(|moment| event.occurred_at() <= moment)
+            && !hidden.hides(event)
+    }
+
     fn batch(&mut self, state: &State) -> Batch {
+        let hidden = Hidden::of(&self.select, state);
         let mut events: Vec<RecordedEvent> = Vec::new();
         let mut bytes = 0;
-        while (events.len() as u64) < self.left.min(BATCH_EVENTS_MAX)
-            && let Some((place, event)) = self.next(state)
+        while (events.len() as u64) < self.left.min(self.size)
+            && let Some((place, event)) = self.next(state, &hidden)
             && (events.is_empty() || bytes + event.payload_bytes() <= PAGE_BYTES_MAX)
         {
             bytes += event.payload_bytes();
@@ -117,7 +145,8 @@ impl Selection {
             };
         }
         self.left -= events.len() as u64;
-        let caught_up = self.left == 0 || self.next(state).is_none();
+        self.size = (self.size * 2).min(BATCH_EVENTS_MAX);
+        let caught_up = self.left == 0 || self.next(state, &hidden).is_none();
         let end = match self.direction {
             Direction::Forward => self.until.unwrap_or(state.head()),
             Direction::Backward => Position::START,
@@ -128,14 +157,35 @@ impl Selection {
     }
 }
 
-/// Whether metadata lets a stream's event be seen in a read of its stream.
-fn is_visible(state: &State, event: &RecordedEvent) -> bool {
-    let head = state.stream_head(event.stream());
-    let Some(last) = head.last.filter(|_| !head.tombstoned) else {
-        return false;
-    };
-    event.revision() >= head.metadata.first_visible(last)
-        && !head.metadata.is_expired(event.recorded_at(), state.now())
+/// What the metadata of a stream hides in a read of it; of a query nothing.
+struct Hidden {
+    /// Nothing is visible.
+    all: bool,
+    before: Revision,
+    head: Option<(StreamHead, Timestamp)>,
+}
+
+impl Hidden {
+    fn of(select: &Select, state: &State) -> Self {
+        let Select::Stream(stream) = select else {
+            return Self { all: false, before: Revision(0), head: None };
+        };
+        let head = state.stream_head(stream);
+        let Some(last) = head.last.filter(|_| !head.tombstoned) else {
+            return Self { all: true, before: Revision(0), head: None };
+        };
+        let before = head.metadata.first_visible(last);
+        Self { all: false, before, head: Some((head, state.now())) }
+    }
+
+    fn hides(&self, event: &RecordedEvent) -> bool {
+        let expired = |(head, now): &(StreamHead, Timestamp)| {
+            head.metadata.is_expired(event.recorded_at(), *now)
+        };
+        self.all
+            || (self.head.is_some() && event.revision() < self.before)
+            || self.head.as_ref().is_some_and(expired)
+    }
 }
 
 /// Batches of a [`MemoryStore`]. A slow consumer is a cursor: it costs nobody anything.

@@ -1,8 +1,9 @@
 //! What the in-memory store holds, and how an append is judged and written there.
 
+use super::index::Index;
 use crate::{
-    Position, Query, Receipt, RecordedEvent, Revision, Select, StreamMetadata, StreamName,
-    StreamState, Timestamp,
+    Direction, Position, Query, Receipt, RecordedEvent, Revision, Select, StreamMetadata,
+    StreamName, StreamState, Timestamp,
     judge::{FoundAt, Plan, StreamHead, View},
     page::{PageBuilder, Place},
     system,
@@ -15,6 +16,7 @@ pub(super) struct State {
     pub(super) log: Vec<RecordedEvent>,
     /// The positions of each stream's events, by revision.
     pub(super) streams: HashMap<StreamName, Vec<Position>>,
+    pub(super) index: Index,
     pub(super) tracked: HashMap<Arc<str>, u64>,
     pub(super) waiting: Vec<Waker>,
     clock: Box<dyn Fn() -> Timestamp + Send>,
@@ -32,6 +34,7 @@ impl State {
         Self {
             log: Vec::new(),
             streams: HashMap::new(),
+            index: Index::default(),
             tracked: HashMap::new(),
             waiting: Vec::new(),
             clock,
@@ -98,7 +101,10 @@ impl State {
             let (stream, revision) = (planned.stream.clone(), planned.revision);
             page.push_data(Place { stream, revision, position, recorded_at }, &planned.event);
         }
-        self.log.extend(page.build());
+        for event in page.build() {
+            self.index.add(&event);
+            self.log.push(event);
+        }
         if let Some(tracking) = &plan.tracking {
             self.tracked.insert(tracking.source.clone(), tracking.position);
         }
@@ -131,9 +137,7 @@ impl View for State {
         if let Some(event) = hinted.filter(|event| event.id() == id) {
             return Ok(Some(of(event)));
         }
-        let positions = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
-        let events = positions.iter().rev().filter_map(|position| self.at(*position));
-        Ok(events.into_iter().find(|event| event.id() == id).map(of))
+        Ok(self.with_id(stream, id).map(of))
     }
 
     fn first_match(
@@ -141,9 +145,8 @@ impl View for State {
         query: &Query,
         after: Position,
     ) -> Result<Option<Position>, Infallible> {
-        let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
-        let mut later = self.log.iter().skip(skip);
-        Ok(later.find(|event| query.matches(*event)).map(RecordedEvent::position))
+        let from = Position(after.0.saturating_add(1));
+        Ok(self.next_match(query, from, Direction::Forward).map(RecordedEvent::position))
     }
 
     fn tracked(&mut self, source: &str) -> Result<Option<u64>, Infallible> {
