@@ -75,6 +75,7 @@ pub struct AppBuilder {
     metadata: Metadata,
     pub(crate) consumers: Vec<Planned>,
     pub(crate) views: Views,
+    pub(crate) shared: Option<Duration>,
 }
 
 impl AppBuilder {
@@ -105,7 +106,7 @@ impl AppBuilder {
     /// which only [`AppBuilder::start`] runs.
     #[must_use]
     pub fn build(self) -> App {
-        let Self { store, world, states_max, metadata, consumers, views } = self;
+        let Self { store, world, states_max, metadata, consumers, views, shared: _ } = self;
         assert!(consumers.is_empty(), "an app with consumers is started: `start().await`");
         let world = world.unwrap_or_else(usual_world);
         let (cache, consumers) = (Cache::new(states_max), Consumers::default());
@@ -139,6 +140,7 @@ impl App {
             metadata: Metadata::default(),
             consumers: Vec::new(),
             views: Views::default(),
+            shared: None,
         }
     }
 

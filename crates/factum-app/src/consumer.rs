@@ -15,6 +15,7 @@ mod progress;
 mod run;
 mod seat;
 mod start;
+mod tenure;
 
 pub use failure::{EventError, Failure};
 pub use handle::{ConsumerHandle, ConsumerStatus, Lag};

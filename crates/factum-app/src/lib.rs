@@ -28,6 +28,7 @@ mod context;
 pub mod decision;
 mod envelope;
 pub mod event;
+pub mod lease;
 pub mod lock;
 mod metadata;
 pub mod prelude;

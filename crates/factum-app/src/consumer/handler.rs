@@ -2,7 +2,7 @@
 
 use super::{EventError, Failure};
 use crate::{Envelope, event::EventSet};
-use factum_core::{Position, RecordedEvent, Timestamp};
+use factum_core::{Check, Position, RecordedEvent, Timestamp};
 
 /// What a consumer does with events. The runner calls it from one task: `checkpoint`, then events
 /// and commits in turn; after a failure of the world `checkpoint` again.
@@ -51,6 +51,20 @@ pub trait Handler: Send + 'static {
     fn generation(&self) -> u64 {
         0
     }
+
+    /// Of several instances of the app (`AppBuilder::shared`) one runs it at a time. Not so where
+    /// each instance has what it makes for itself.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    /// How far whoever has it is, where another instance of the app does; also moves `generation`.
+    fn peek(&mut self) -> impl Future<Output = Result<Option<Position>, Failure>> + Send {
+        async { Ok(None) }
+    }
+
+    /// This instance has it from now on. Appends under this check are refused once another has it.
+    fn fence(&mut self, _fence: Check) {}
 
     /// When it wants to be woken though nothing comes; asked after each batch and each `tick`.
     fn due(&self) -> Option<Timestamp> {

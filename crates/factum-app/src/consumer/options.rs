@@ -139,7 +139,8 @@ impl Spec {
     ) -> Result<Self, InvalidName> {
         let query = query_of::<E>(&options.narrow, options.decode.unknown)?;
         let Options { on_error, decode, skip_newer, .. } = *options;
-        Ok(Self { name: name.into(), version, query, on_error, decode, skip_newer })
+        let name = name.into();
+        Ok(Self { name, version, query, on_error, decode, skip_newer })
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     Commit, Either, EventError, Failure, Finally, Handler, OnError, RunState,
     poll::{caught, race},
     seat::{Interrupt, Seat, Want},
+    tenure,
 };
 use crate::{Envelope, event::Decoded};
 use factum_core::{
@@ -23,7 +24,7 @@ const IDLE_POSITIONS_MAX: u64 = 4_096;
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Why a session ended.
-enum End {
+pub(super) enum End {
     Interrupted(Interrupt),
     Failed(Failure),
 }
@@ -46,9 +47,8 @@ pub(crate) async fn run<H: Handler>(mut handler: H, seat: Seat) {
                 Interrupt::Turn => continue,
             }
         }
-        let mut session = Session::new(&mut handler, &seat, want);
-        let end = session.run().await;
-        attempt = if session.progressed { 0 } else { attempt + 1 };
+        let (end, progressed) = turn(&mut handler, &seat, want).await;
+        attempt = if progressed { 0 } else { attempt + 1 };
         let interrupt = match end {
             End::Interrupted(interrupt) => Some(interrupt),
             End::Failed(Failure::Moved) if attempt == 0 => None,
@@ -73,6 +73,32 @@ pub(crate) async fn run<H: Handler>(mut handler: H, seat: Seat) {
             return;
         }
     }
+}
+
+/// One session, while this instance has the lease, where one is needed. Answers how it ended, and
+/// whether something was committed.
+async fn turn<H: Handler>(handler: &mut H, seat: &Seat, want: Want) -> (End, bool) {
+    let lease = match tenure::hold(handler, seat, want).await {
+        Ok(lease) => lease,
+        Err(end) => return (end, false),
+    };
+    let mut session = Session::new(handler, seat, want);
+    let Some(mut lease) = lease else {
+        let end = session.run().await;
+        return (end, session.progressed);
+    };
+    let end = match race(lease.keep(), session.run()).await {
+        Either::First(lost) => End::Failed(Failure::away(lost)),
+        Either::Second(end) => {
+            let progressed = session.progressed;
+            // What goes on at once keeps it.
+            if !matches!(end, End::Failed(Failure::Moved)) {
+                tenure::give_up(lease, seat).await;
+            }
+            return (end, progressed);
+        }
+    };
+    (end, session.progressed)
 }
 
 /// One subscription, from a checkpoint until something ends it.

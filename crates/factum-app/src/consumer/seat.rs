@@ -1,7 +1,7 @@
 //! The side of a running consumer that its app holds on to: what it shall do, and what it does.
 
 use super::{Either, Progress, RunState, Spec, race};
-use crate::world::World;
+use crate::{lease::Leases, world::World};
 use factum_core::{AnyStore, Position};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -63,6 +63,8 @@ pub(crate) struct Seat {
     pub(crate) store: AnyStore,
     pub(crate) world: Arc<dyn World>,
     pub(crate) stop: Stop,
+    /// Where several instances of the app share its consumers.
+    pub(crate) leases: Option<Leases>,
 }
 
 /// Why a consumer shall leave what it is at.

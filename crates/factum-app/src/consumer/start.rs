@@ -4,12 +4,13 @@ use super::{
     ConsumerHandle, ConsumerStatus, Handler, RunState, Spec, Stop, run,
     seat::{Seat, Shared},
 };
-use crate::{App, AppBuilder};
+use crate::{App, AppBuilder, lease::Leases};
 use factum_core::{InvalidName, ReadError};
 use std::{
     collections::HashSet,
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 use tokio::sync::watch;
 
@@ -84,11 +85,20 @@ impl AppBuilder {
         spec: Result<Spec, StartError>,
         make: impl FnOnce(&App) -> H + Send + 'static,
     ) -> Self {
-        let begin = move |app: &App, seat: Seat| {
+        let begin = move |app: &App, mut seat: Seat| {
             let handler = make(app);
+            seat.leases = seat.leases.take().filter(|_| handler.is_shared());
             app.world().spawn(Box::pin(run::run(handler, seat)));
         };
         self.consumers.push(Planned { spec, begin: Box::new(begin) });
+        self
+    }
+
+    /// As one of several instances over one store: each consumer, and each part of one, runs in one
+    /// of them, and when that is gone for so long in another. Needs a store with tracked positions.
+    /// Rows in this process's own memory are kept by each instance.
+    pub fn shared(mut self, takeover: Duration) -> Self {
+        self.shared = Some(takeover);
         self
     }
 
@@ -114,14 +124,18 @@ impl AppBuilder {
             }
             seats.push((Arc::new(Shared::new(spec)), begin));
         }
+        let shared = self.shared;
         let app = self.build();
+        let leases =
+            shared.map(|takeover| Leases::new(app.store().clone(), app.world().clone(), takeover));
         let all = seats.iter().map(|(shared, _)| shared.clone()).collect();
         app.registry().0.set(all).expect("a new app has not started yet");
         let inner = app.detached();
         for (shared, begin) in seats {
             let (store, world) = (app.store().clone(), app.world().clone());
             let stop = app.running().expect("a built app is held by its user").stop();
-            begin(&inner, Seat { shared, store, world, stop });
+            let leases = leases.clone();
+            begin(&inner, Seat { shared, store, world, stop, leases });
         }
         Ok(app)
     }

@@ -41,6 +41,8 @@ pub(crate) struct Job {
     pub(crate) part: Part,
     pub(crate) role: Role,
     pub(crate) target: Arc<dyn Target>,
+    /// The rows are those of all instances of the app. Who builds is not: the target sees to it.
+    pub(crate) is_shared: bool,
     pub(crate) store: AnyStore,
     pub(crate) redrive: Redrive,
     pub(crate) decode: DecodePolicy,
@@ -333,6 +335,18 @@ impl<P: Projection> Handler for Projector<P> {
             _ => self.passing = Some((position, HashSet::from([key]))),
         }
         Ok(true)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.job.is_shared
+    }
+
+    async fn peek(&mut self) -> Result<Option<Position>, Failure> {
+        let opened = self.open().await?;
+        Ok(opened.map(|opened| {
+            self.mark = opened.mark;
+            opened.mark.through
+        }))
     }
 
     fn parked(&self) -> u64 {

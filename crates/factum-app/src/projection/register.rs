@@ -41,12 +41,14 @@ impl Registered {
 #[derive(Debug)]
 pub(crate) struct Views {
     target: Arc<dyn Target>,
+    /// It may be shared by several instances: not this process's own memory.
+    is_shared: bool,
     all: HashMap<TypeId, Registered>,
 }
 
 impl Default for Views {
     fn default() -> Self {
-        Self { target: Arc::new(MemoryTarget::new()), all: HashMap::new() }
+        Self { target: Arc::new(MemoryTarget::new()), is_shared: false, all: HashMap::new() }
     }
 }
 
@@ -64,6 +66,7 @@ impl AppBuilder {
     /// Where the rows of all projections live; in memory, unless it is said otherwise.
     pub fn target(mut self, target: impl Target) -> Self {
         self.views.target = Arc::new(target);
+        self.views.is_shared = true;
         self
     }
 
@@ -100,6 +103,7 @@ impl AppBuilder {
                 part: Part { index, of: of.parts },
                 role,
                 target: app.views().target().clone(),
+                is_shared: role == Role::Keeper && app.views().is_shared,
                 store: app.store().clone(),
                 redrive: of.redrive.clone(),
                 decode: of.decode,

@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -21,12 +21,30 @@ pub(crate) struct Away {
     inner: AnyStore,
     calls: Arc<AtomicU64>,
     every: u64,
+    cut: Arc<AtomicBool>,
 }
 
 impl Away {
     /// Every so many calls one fails.
     pub(crate) fn over(store: MemoryStore, every: u64) -> Self {
-        Self { inner: AnyStore::new(store), calls: Arc::default(), every }
+        Self { inner: AnyStore::new(store), calls: Arc::default(), every, cut: Arc::default() }
+    }
+
+    /// From now on nothing comes back, until it is mended.
+    pub(crate) fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::SeqCst);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
+    }
+
+    /// Others go first.
+    async fn through(&self) {
+        tokio::task::yield_now().await;
+        if self.is_cut() {
+            std::future::pending().await
+        }
     }
 
     fn call(&self) -> Result<(), ReadError> {
@@ -44,6 +62,9 @@ impl Stream for AwayBatches {
     type Item = Result<Batch, ReadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.0.is_cut() {
+            return Poll::Pending;
+        }
         let next = self.1.as_mut().poll_next(context);
         if next.is_ready() {
             self.0.call()?;
@@ -60,15 +81,20 @@ impl EventStore for Away {
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
-        self.inner.append(append).await
+        self.through().await;
+        let done = self.inner.append(append).await;
+        self.through().await;
+        done
     }
 
     async fn read(&self, read: Read) -> Result<Reading<AwayBatches>, ReadError> {
+        self.through().await;
         let Reading { head, state, batches } = self.inner.read(read).await?;
         Ok(Reading { head, state, batches: AwayBatches(self.clone(), batches) })
     }
 
     async fn subscribe(&self, subscribe: Subscribe) -> Result<AwayBatches, ReadError> {
+        self.through().await;
         self.call()?;
         Ok(AwayBatches(self.clone(), self.inner.subscribe(subscribe).await?))
     }
@@ -91,6 +117,7 @@ impl EventStore for Away {
     }
 
     async fn tracked(&self, source: &str) -> Result<Option<u64>, ReadError> {
+        self.through().await;
         self.inner.tracked(source).await
     }
 

@@ -13,6 +13,7 @@ mod failing;
 mod gaps;
 mod history;
 mod hooked;
+mod leases;
 mod lock;
 mod payments;
 mod process_crashes;

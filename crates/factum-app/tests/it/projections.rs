@@ -18,11 +18,11 @@ use std::{
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Summary {
+pub(crate) struct Summary {
     total: u32,
     status: String,
     /// How many events were applied.
-    applied: u32,
+    pub(crate) applied: u32,
 }
 
 impl Projection for Summary {
