@@ -3,9 +3,11 @@
 //! Only shapes and their parsing live here; what a command does is in [`crate::command`]. The help
 //! texts are what man pages and completions are made of.
 
+mod events;
 mod parse;
 mod select;
 
+pub(crate) use events::{Events, EventsCheck};
 pub(crate) use parse::{AsOfArg, Expect, From, Payload, SegmentArg, compression};
 pub(crate) use select::Selection;
 
@@ -107,6 +109,9 @@ pub(crate) enum Command {
     Tier(Tier),
     /// Serve a read-only replica of the server's store that --at names, and keep it up to date
     Follow(Follow),
+    /// Check the shapes of an application's events
+    #[command(subcommand)]
+    Events(Events),
     /// Start a store on this machine, for development: no TLS, no users, loopback only
     Dev(Dev),
     /// Start a store for others

@@ -4,6 +4,7 @@ mod append;
 mod backup;
 mod compress;
 mod erase;
+mod events;
 mod export;
 mod follow;
 mod host;
@@ -69,6 +70,7 @@ async fn over_a_store(url: &str, command: Command, out: &mut Out) -> Outcome {
         Command::Verify(args) => verify::verify(url, &args, out).await,
         Command::Quarantine(args) => quarantine::quarantine(url, args, out).await,
         Command::Erase(args) => erase::erase(url, &args, out).await,
+        Command::Events(args) => events::events(url, args, out).await,
         Command::Scavenge(args) => scavenge::scavenge(url, args, out).await,
         Command::Backup(args) => backup::backup(url, args, out).await,
         Command::Restore(args) => backup::restore(args, out).await,

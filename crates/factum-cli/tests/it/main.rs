@@ -8,6 +8,7 @@ mod bench;
 mod commands;
 mod compress;
 mod erase;
+mod events;
 mod exit_codes;
 mod files;
 mod host;
