@@ -31,6 +31,11 @@ pub mod event;
 pub mod lease;
 pub mod lock;
 mod metadata;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 pub mod prelude;
 pub mod process;
 pub mod projection;

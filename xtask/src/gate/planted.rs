@@ -1,5 +1,5 @@
-//! The gate that plants bugs in engine and server: a row that finds no bug where there is one
-//! proves nothing.
+//! The gate that plants bugs in engine, server and framework: a row that finds no bug where there
+//! is one proves nothing.
 //!
 //! Five at every change, others each time; `sim-smoke --planted` and `prove-real --planted` try all
 //! there are, each those of its rows. Which row is to catch which bug is said there, once; the
@@ -30,6 +30,18 @@ const SMOKE: [&str; 8] = [
 /// Of the program with real processes, and of the server that it starts.
 const REAL_FEATURES: &str = "factum-prove/planted,factum-cli/planted";
 
+/// Of the framework: its rows are tests of the test kit.
+const FRAMEWORK: [&str; 8] = [
+    "test",
+    "--quiet",
+    "--package",
+    "factum-testkit",
+    "--features",
+    "planted",
+    "--test=planted",
+    "--",
+];
+
 /// A bug, the row that is to catch it, and what it does.
 #[derive(Debug, PartialEq, Eq)]
 struct Planted<'a> {
@@ -53,8 +65,12 @@ pub(super) fn run(runner: &mut Runner) -> Result<(), Stop> {
     let mut answer = capture(&mut ask)?;
     real::build(runner, &["--features", REAL_FEATURES])?;
     answer.push_str(&capture(real::program(runner).arg("--planted-table"))?);
+    let mut ask = runner.cargo(&[&FRAMEWORK[..], &["--planted-table"]].concat());
+    ask.current_dir(&runner.workspace.root);
+    let of_framework = capture(&mut ask)?;
     let bugs: Vec<Planted<'_>> = answer.lines().filter_map(Planted::parse).collect();
-    compare(runner, &bugs)?;
+    let all = answer.lines().chain(of_framework.lines()).filter_map(Planted::parse);
+    compare(runner, &all.collect::<Vec<_>>())?;
     let chosen = chosen(&bugs, change(runner)).join(",");
     println!("of {} bugs, at this change: {chosen}", bugs.len());
     // Each tries those that are for its own rows.
@@ -64,7 +80,9 @@ pub(super) fn run(runner: &mut Runner) -> Result<(), Stop> {
         run.arg("--planted").env("FACTUM_BUG", &chosen).env("SIM_SECONDS", SECONDS);
     }
     runner.execute(simulated)?;
-    runner.execute(for_real)
+    runner.execute(for_real)?;
+    // Those of the framework take seconds: all of them, each time.
+    runner.execute(runner.cargo(&FRAMEWORK))
 }
 
 /// The table of the documentation must be this one. With `FACTUM_WRITE=1` it is made so.

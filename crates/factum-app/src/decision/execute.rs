@@ -10,6 +10,7 @@ use super::{
 use crate::{
     App, Ctx, Envelope, Metadata,
     event::{Draft, EventSet},
+    planted::{Bug, is_on},
     world::BoxFuture,
 };
 use factum_core::{Append, AppendError, Check, EventStore, Position, Tag};
@@ -93,9 +94,15 @@ pub(crate) async fn run<D: Decision>(
         return Err(ExecuteError::NoBoundary { command: command.name() });
     }
     let ctx = app.context(&call.metadata);
-    let job = Job { app, command, boundary: &boundary, ctx, key };
+    let mut job = Job { app, command, boundary: &boundary, ctx, key };
     for attempt in 0..ATTEMPTS_MAX {
         let end = match job.attempt(attempt == 0).await {
+            Err(ExecuteError::Append(AppendError::Unknown { .. }))
+                if is_on(Bug::DecideAnewAfterLostReply) =>
+            {
+                job.ctx = app.context(&call.metadata);
+                None
+            }
             Ok(Attempt::Done(receipt)) if receipt.nothing.is_some() => Some(Ok(receipt)),
             Ok(Attempt::Done(receipt)) => return Ok(receipt),
             Ok(Attempt::Conflict) => None,
@@ -107,7 +114,8 @@ pub(crate) async fn run<D: Decision>(
         }
         // Nothing, or a refusal, may be because of the first attempt with this key, which went on
         // elsewhere while this one was being read for.
-        if let Some(first) = done_before(app, job.key.as_ref()).await? {
+        let key = job.key.as_ref().filter(|_| end.is_none() || !is_on(Bug::ForgetKeyAtRefusal));
+        if let Some(first) = done_before(app, key).await? {
             return Ok(first);
         }
         if let Some(end) = end {
@@ -150,10 +158,14 @@ impl<D: Decision> Job<'_, D> {
         }
         let mut read = D::State::load(&mut loader, self.boundary).await?;
         let mut outcome = self.decide(&read);
-        if loader.trusted() && !outcome.as_ref().is_ok_and(|(emit, _)| !emit.events.is_empty()) {
+        let emits = outcome.as_ref().is_ok_and(|(emit, _)| !emit.events.is_empty());
+        if loader.trusted() && !emits && !is_on(Bug::TrustCacheForRefusal) {
             loader = Loader::new(app);
             read = D::State::load(&mut loader, self.boundary).await?;
             outcome = self.decide(&read);
+        }
+        if loader.is_torn() {
+            return Ok(Attempt::Conflict);
         }
         let (emit, ctx) = outcome.map_err(ExecuteError::Refused)?;
         if emit.events.is_empty() {
@@ -163,7 +175,8 @@ impl<D: Decision> Job<'_, D> {
         let append = self.append(&read, &emit, &ctx)?;
         let bytes = append.events.iter().map(|(_, event)| event.payload_bytes() as u64).sum();
         let ids = append.events.iter().map(|(_, event)| event.id).collect();
-        let receipt = match app.send(append, SENDS_MAX).await {
+        let sends_max = if is_on(Bug::DecideAnewAfterLostReply) { 1 } else { SENDS_MAX };
+        let receipt = match app.send(append, sends_max).await {
             Ok(receipt) => receipt,
             Err(AppendError::Conflict { .. }) => return Ok(Attempt::Conflict),
             Err(error) => return Err(error.into()),
@@ -224,7 +237,11 @@ impl<D: Decision> Job<'_, D> {
                 mark.check(part, store, &mut checks);
             }
         }
-        checks.extend(self.key.as_ref().map(keyed::check));
+        if is_on(Bug::DropCondition) {
+            checks.clear();
+        }
+        let key = self.key.as_ref().filter(|_| !is_on(Bug::DropKeyCheck));
+        checks.extend(key.map(keyed::check));
         let mut events = Vec::with_capacity(emit.events.len());
         for event in &emit.events {
             let mut draft = Draft::new(event, ctx.id(), ctx.metadata())?;

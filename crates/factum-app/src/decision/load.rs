@@ -3,19 +3,23 @@
 use super::{
     Boundary, Emit, Part, Parts, State,
     error::LoadError,
-    mark::Mark,
+    mark::{Mark, hides},
     snapshot::{self, Since, Snapshot},
 };
 use crate::{
     App,
     cache::Key,
     event::{EventSet, Raw},
+    planted::{Bug, is_on},
 };
 use factum_core::{
-    AsOf, EventStore, Freshness, Position, Read, Receipt, RecordedEvent, Revision, StreamState,
-    next_batch, store::DynBatches,
+    AsOf, EventStore, Freshness, Position, Read, Receipt, RecordedEvent, Revision, StreamName,
+    StreamState, next_batch, store::DynBatches,
 };
 use std::sync::Arc;
+
+/// How often a state is read again, at most, where streams are deleted meanwhile.
+const READS_MAX: u32 = 5;
 
 /// A state, and how far it was read.
 #[derive(Clone, Debug)]
@@ -97,6 +101,8 @@ pub struct Loader<'a> {
     head: Position,
     at_least: Option<Position>,
     due: Vec<Snapshot>,
+    /// A part was deleted or cut after the snapshot, and before it was read.
+    torn: bool,
 }
 
 impl<'a> Loader<'a> {
@@ -109,6 +115,7 @@ impl<'a> Loader<'a> {
             head: Position::START,
             at_least: None,
             due: Vec::new(),
+            torn: false,
         }
     }
 
@@ -138,6 +145,11 @@ impl<'a> Loader<'a> {
         self.trusted
     }
 
+    /// Whether what was read never was together: a part was deleted meanwhile.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     /// How far was read.
     pub(crate) fn head(&self) -> Position {
         self.head
@@ -154,23 +166,53 @@ impl<'a> Loader<'a> {
             self.trusted = true;
             return Ok(cached.clone());
         }
-        let known = match cached {
+        let mut known = match cached {
             Some(known) => Some((*known).clone()),
             None => snapshot::read(self.app.store(), boundary).await?,
         };
-        let known = known.unwrap_or_else(|| Loaded::initial(boundary));
-        let loaded = match self.read_on(boundary, known).await? {
-            Some(loaded) => loaded,
-            // What it was folded of is hidden by now: from the beginning.
-            None => {
-                let initial = Loaded::initial(boundary);
-                let again = self.read_on(boundary, initial).await?;
-                again.unwrap_or_else(|| Loaded::initial(boundary))
+        let began = self.snapshot;
+        let mut loaded = self.read_all(boundary, known.take()).await?;
+        // The parts read before are of a moment that is gone: with those of this state, again.
+        for _ in 0..READS_MAX {
+            if !self.torn || began.is_some() {
+                break;
             }
-        };
+            (self.snapshot, self.torn) = (None, false);
+            loaded = self.read_all(boundary, None).await?;
+        }
+        if self.torn {
+            return Ok(Arc::new(loaded));
+        }
         let loaded = Arc::new(self.snapshot(boundary, loaded));
         self.app.cache().put(key, loaded.clone());
         Ok(loaded)
+    }
+
+    /// A state from what is known of it on.
+    async fn read_all<S: State>(
+        &mut self,
+        boundary: &Boundary,
+        known: Option<Loaded<S>>,
+    ) -> Result<Loaded<S>, LoadError> {
+        let known = known.unwrap_or_else(|| Loaded::initial(boundary));
+        if let Some(loaded) = self.read_on(boundary, known).await? {
+            return Ok(loaded);
+        }
+        // What it was folded of is hidden by now: from the beginning.
+        let again = self.read_on(boundary, Loaded::initial(boundary)).await?;
+        Ok(again.unwrap_or_else(|| Loaded::initial(boundary)))
+    }
+
+    /// Whether a stream was deleted or cut after this position. A read as of it does not tell: what
+    /// is hidden now is hidden there too.
+    async fn is_hidden_since(
+        &self,
+        stream: &StreamName,
+        after: Position,
+    ) -> Result<bool, LoadError> {
+        let (from, freshness) = (Some(after.0 + 1), Freshness::Current);
+        let read = Read { from, freshness, limit: Some(1), ..Read::query(hides(stream)) };
+        Ok(!self.app.store().read(read).await?.events().await?.is_empty())
     }
 
     /// A state as of a moment, from the first fact on.
@@ -259,14 +301,18 @@ impl<'a> Loader<'a> {
         let freshness = Freshness::Current;
         let read = Read { as_of, freshness, at_least: self.at_least, ..read };
         let reading = self.app.store().read(read).await?;
-        if self.app.store().capabilities().as_of {
+        if self.app.store().capabilities().as_of && !is_on(Bug::ReadApart) {
             self.snapshot.get_or_insert(reading.head);
         }
         let snapshot = self.snapshot.unwrap_or(reading.head);
         self.head = snapshot.min(reading.head);
+        let current = snapshot >= reading.head;
+        if let (Part::Stream(stream), false) = (part, current) {
+            self.torn |= self.is_hidden_since(stream, snapshot).await?;
+        }
         Ok(Some(Tail {
             snapshot: self.head,
-            current: snapshot >= reading.head,
+            current,
             state: reading.state,
             awaited: mark.revision,
             last: mark.revision,

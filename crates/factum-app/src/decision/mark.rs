@@ -1,6 +1,7 @@
 //! How far a boundary was read, and the checks that nothing has come since.
 
 use super::Part;
+use crate::planted::{Bug, is_on};
 use factum_core::{
     Capabilities, Check, EventType, Expected, Item, Position, Query, Revision, StreamName, system,
 };
@@ -30,7 +31,7 @@ impl Mark {
             Part::Stream(stream) => {
                 let expected = self.revision.map_or(Expected::NoStream, Expected::At);
                 push(Check::Stream { stream: stream.clone(), expected });
-                if store.query_checks {
+                if store.query_checks && !is_on(Bug::ForgetDeletion) {
                     push(Check::NoMatch { query: hides(stream), after: self.at });
                 }
             }
@@ -40,7 +41,7 @@ impl Mark {
 }
 
 /// Whatever hides events of a stream.
-fn hides(stream: &StreamName) -> Query {
+pub(super) fn hides(stream: &StreamName) -> Query {
     let metadata = EventType::new(system::METADATA).expect("a constant that is a name");
     Query::AnyOf(vec![Item {
         types: vec![metadata],

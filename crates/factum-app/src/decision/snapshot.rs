@@ -5,6 +5,7 @@
 //! over, and one that is not written is written the next time.
 
 use super::{Boundary, State, load::Loaded, mark::Mark};
+use crate::planted::{Bug, is_on};
 use factum_core::{
     AnyStore, Append, Change, Direction, EventData, EventStore, EventType, Expected, Freshness,
     InvalidName, Position, Read, ReadError, Revision, StreamMetadata, StreamName, Timestamp, Uuid,
@@ -199,7 +200,11 @@ pub(crate) async fn read<S: State>(
         let marks = stored
             .marks
             .into_iter()
-            .map(|mark| Mark { at: Position(mark.at), revision: mark.revision.map(Revision) });
+            .map(|mark| Mark { at: Position(mark.at), revision: mark.revision.map(Revision) })
+            .map(|mark| match is_on(Bug::SnapshotClaimsMore) {
+                true => Mark { at: event.position(), ..mark },
+                false => mark,
+            });
         let since = Since { taken: Some(event.recorded_at()), ..Since::default() };
         Some(Loaded::of(state, marks.collect(), since))
     }))

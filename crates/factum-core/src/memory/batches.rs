@@ -27,6 +27,8 @@ pub(super) struct Selection {
     left: u64,
     /// Events in the next batch, at most.
     size: u64,
+    /// What a read of a stream sees is what was visible when it began; a subscription has none.
+    seen: Option<StreamHead>,
     /// The next place to look at: a revision of a stream, a position of a query. Forwards from
     /// here on, backwards from the place before.
     at: u64,
@@ -49,7 +51,12 @@ impl Selection {
             }
             AsOf::Now | AsOf::Occurred(_) => head,
         };
+        let seen = match &read.select {
+            Select::Stream(stream) => Some(state.stream_head(stream)),
+            Select::Query(_) => None,
+        };
         Self {
+            seen,
             select: read.select,
             direction: read.direction,
             occurred_by: match read.as_of {
@@ -67,6 +74,7 @@ impl Selection {
         let first = u64::from(matches!(subscribe.select, Select::Query(_)));
         Self {
             at: subscribe.after.map_or(first, |after| after.saturating_add(1)),
+            seen: None,
             select: subscribe.select,
             direction: Direction::Forward,
             occurred_by: None,
@@ -130,7 +138,7 @@ impl Selection {
     }
 
     fn batch(&mut self, state: &State) -> Batch {
-        let hidden = Hidden::of(&self.select, state);
+        let hidden = Hidden::of(&self.select, &self.seen, state);
         let mut events: Vec<RecordedEvent> = Vec::new();
         let mut bytes = 0;
         while (events.len() as u64) < self.left.min(self.size)
@@ -166,11 +174,11 @@ struct Hidden {
 }
 
 impl Hidden {
-    fn of(select: &Select, state: &State) -> Self {
+    fn of(select: &Select, seen: &Option<StreamHead>, state: &State) -> Self {
         let Select::Stream(stream) = select else {
             return Self { all: false, before: Revision(0), head: None };
         };
-        let head = state.stream_head(stream);
+        let head = seen.clone().unwrap_or_else(|| state.stream_head(stream));
         let Some(last) = head.last.filter(|_| !head.tombstoned) else {
             return Self { all: true, before: Revision(0), head: None };
         };
@@ -256,5 +264,19 @@ mod tests {
             counts.push(batch.unwrap().events.len());
         }
         assert_eq!(counts, [2, 1, 1, 2]);
+    }
+
+    /// Cause: what of a stream is visible was asked at each batch, so that a read whose head was
+    /// before a deletion came back empty: not one snapshot. Fix: it is asked when the read begins.
+    #[test]
+    fn a_stream_that_is_deleted_while_it_is_read_is_read_to_the_end() {
+        let store = MemoryStore::new();
+        let stream = StreamName::new("a-1").unwrap();
+        let event = EventData::new(Uuid::from_u128(1), EventType::new("x").unwrap(), "{}");
+        now(store.append(Append::to(stream.clone(), [event]))).unwrap();
+        let mut batches = now(store.read(Read::stream(stream.clone()))).unwrap().batches;
+        now(store.change(&stream, crate::Change::Delete, None)).unwrap();
+        let batch = now(next_batch(&mut batches)).unwrap().unwrap();
+        assert_eq!(batch.events.len(), 1);
     }
 }
