@@ -54,7 +54,7 @@ pub use decision::{
 };
 pub use envelope::Envelope;
 pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};
-pub use factum_macros::{Command, CommandSet, Event, EventSet, command, event, events};
+pub use factum_macros::{Command, CommandSet, Event, EventSet, command, data, event, events};
 pub use metadata::Metadata;
 pub use process::{Input, Process, Route, Steps};
 pub use projection::{Projection, Row};

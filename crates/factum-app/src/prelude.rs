@@ -3,9 +3,12 @@
 pub use crate::{
     App, Boundary, CommandSet, Ctx, Decision, Envelope, Event, EventSet, ExecuteError, Input,
     Metadata, OnError, Outcome, Process, Projection, Receipt, Reply, Route, Row, Snapshots, State,
-    Steps, StreamName, Timestamp, Upcast, Uuid, command, emit, emit_all, ensure, event, events,
-    nothing,
+    Steps, StreamName, Timestamp, Upcast, Uuid, command, data, emit, emit_all, ensure, event,
+    events, nothing,
     process::{days, hours, minutes, seconds},
     refuse,
 };
 pub use serde::{Deserialize, Serialize};
+
+/// What a `main` returns, unless it says more.
+pub type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

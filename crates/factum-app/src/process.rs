@@ -127,7 +127,12 @@ pub trait Process: Default + Serialize + DeserializeOwned + Send + Sync + 'stati
 
     /// Which instance an event is for, and whether it starts, goes on or stops with it. Total:
     /// [`Route::ignore`] is an answer too.
-    fn route(event: &Self::Event) -> Route;
+    ///
+    /// By default an event is for the instance with the value of its first tag, and starts it where
+    /// it is not running; an event without a tag is for none.
+    fn route(event: &Self::Event) -> Route {
+        event.tag_values().first().map_or(Route::ignore(), |(_, value)| Route::start(value))
+    }
 
     /// What follows from an input. Pure: time comes with the steps.
     fn react(&mut self, input: Input<'_, Self>, steps: Steps<Self>) -> Steps<Self>;

@@ -5,43 +5,61 @@ use crate::path::framework;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Attribute, Data, DeriveInput, Expr, Field, LitStr, Token, parenthesized, parse_quote,
+    Attribute, Data, DeriveInput, Expr, Field, LitStr, Token, Variant, parenthesized, parse_quote,
     token::Paren,
 };
 
-/// The item with its derives.
+/// The event or command with its derives, and the settings where ours finds them.
 pub(crate) fn expand(ours: &str, settings: TokenStream, item: TokenStream) -> TokenStream {
     let mut item: DeriveInput = match syn::parse2(item) {
         Ok(item) => item,
         Err(error) => return error.into_compile_error(),
     };
-    let app = framework();
-    let own = derived(&item.attrs);
-    let missing = |name: &&str| !own.iter().any(|one| one == name);
-    let plain = ["Clone", "Debug", "PartialEq"].into_iter().filter(missing);
-    let plain = plain.map(|name| Ident::new(name, Span::call_site()).into_token_stream());
-    let mut derives: Vec<TokenStream> = plain.collect();
-    if ["Serialize"].iter().any(missing_in(&own)) {
-        derives.push(quote!(#app::serde::Serialize));
-    }
-    if ["Deserialize"].iter().any(missing_in(&own)) {
-        derives.push(quote!(#app::serde::Deserialize));
-    }
-    if ["JsonSchema"].iter().any(missing_in(&own)) {
-        derives.push(quote!(#app::schemars::JsonSchema));
-    }
-    let ours = Ident::new(ours, Span::call_site());
-    derives.push(quote!(#app::#ours));
-    let serde = format!("{app}::serde").replace(' ', "");
-    let schemars = format!("{app}::schemars").replace(' ', "");
-    item.attrs.insert(0, parse_quote!(#[derive(#(#derives),*)]));
-    item.attrs.push(parse_quote!(#[serde(crate = #serde)]));
-    item.attrs.push(parse_quote!(#[schemars(crate = #schemars)]));
+    let (app, ours) = (framework(), Ident::new(ours, Span::call_site()));
+    equip(&mut item, quote!(#app::#ours));
     item.attrs.push(parse_quote!(#[factum(#settings)]));
     if let Data::Struct(data) = &mut item.data {
         data.fields.iter_mut().for_each(tell_aliases);
     }
     item.into_token_stream()
+}
+
+/// Something else that is stored, with its derives.
+pub(crate) fn data(item: TokenStream) -> TokenStream {
+    let mut item: DeriveInput = match syn::parse2(item) {
+        Ok(item) => item,
+        Err(error) => return error.into_compile_error(),
+    };
+    let says_which =
+        |variant: &Variant| variant.attrs.iter().any(|one| one.path().is_ident("default"));
+    let has_default = match &item.data {
+        Data::Enum(data) => data.variants.iter().any(says_which),
+        _ => true,
+    };
+    let wanted = has_default && !derived(&item.attrs).iter().any(|one| one == "Default");
+    equip(&mut item, if wanted { quote!(Default) } else { TokenStream::new() });
+    item.into_token_stream()
+}
+
+/// Adds the derives that what is stored needs, unless it has them, and one more.
+fn equip(item: &mut DeriveInput, more: TokenStream) {
+    let app = framework();
+    let usual = [
+        ("Clone", quote!(Clone)),
+        ("Debug", quote!(Debug)),
+        ("PartialEq", quote!(PartialEq)),
+        ("Serialize", quote!(#app::serde::Serialize)),
+        ("Deserialize", quote!(#app::serde::Deserialize)),
+        ("JsonSchema", quote!(#app::schemars::JsonSchema)),
+    ];
+    let own = derived(&item.attrs);
+    let missing = usual.into_iter().filter(|(name, _)| !own.iter().any(|one| one == name));
+    let derives = missing.map(|(_, path)| path);
+    let serde = format!("{app}::serde").replace(' ', "");
+    let schemars = format!("{app}::schemars").replace(' ', "");
+    item.attrs.insert(0, parse_quote!(#[derive(#(#derives,)* #more)]));
+    item.attrs.push(parse_quote!(#[serde(crate = #serde)]));
+    item.attrs.push(parse_quote!(#[schemars(crate = #schemars)]));
 }
 
 /// A schema does not say by which other names serde reads a field; the lock file wants to know.
@@ -65,10 +83,6 @@ fn tell_aliases(field: &mut Field) {
     if !aliases.is_empty() {
         field.attrs.push(parse_quote!(#[schemars(extend("x-aliases" = [#(#aliases),*]))]));
     }
-}
-
-fn missing_in(own: &[String]) -> impl Fn(&&str) -> bool {
-    move |name| !own.iter().any(|one| one == name)
 }
 
 /// The last segments of what an item derives already.

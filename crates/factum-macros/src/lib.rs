@@ -6,6 +6,7 @@
 //! | `#[event("order.placed")]` | `Event`, and the derives that an event needs |
 //! | `#[events]` | a set of events, and those of its events that are written in it |
 //! | `#[command("order.place")]` | `Command`, the same for a command |
+//! | `#[data]` | the derives of everything else that is stored |
 //! | `#[derive(EventSet)]` | `EventSet` for an enum with one event a variant |
 //! | `#[derive(CommandSet)]` | `CommandSet` for an enum with one command a variant |
 
@@ -74,6 +75,19 @@ pub fn events(settings: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn command(settings: TokenStream, item: TokenStream) -> TokenStream {
     attribute::expand("Command", settings.into(), item.into()).into()
+}
+
+/// The derives of everything else that is stored: rows of views, states of processes and snapshots,
+/// what is in the fields of events. `Clone`, `Debug`, `PartialEq`, `Default` (of an enum that says
+/// which), serde's `Serialize` and `Deserialize` and schemars' `JsonSchema`, unless the item
+/// derives them itself.
+#[proc_macro_attribute]
+pub fn data(settings: TokenStream, item: TokenStream) -> TokenStream {
+    if !settings.is_empty() {
+        let error = syn::Error::new(proc_macro2::Span::call_site(), "`#[data]` has no settings");
+        return error.into_compile_error().into();
+    }
+    attribute::data(item.into()).into()
 }
 
 /// What `#[event(…)]` adds to the other derives.

@@ -45,7 +45,7 @@ async fn main() {
     let stream = StreamName::new("account-1").unwrap();
     for first in (0..EVENTS).step_by(1_000) {
         let events = (first..first + 1_000).map(|n| {
-            let name = ["account.deposited", "account.withdrawn"][n as usize % 2];
+            let name = if n % 2 == 0 { "account.deposited" } else { "account.withdrawn" };
             let data = format!(r#"{{"account":1,"cents":{}}}"#, n % 1_000);
             EventData::new(Uuid::from_u128(u128::from(n) + 1), EventType::new(name).unwrap(), data)
         });

@@ -1,5 +1,6 @@
 //! The row that an event is applied to.
 
+use crate::{Envelope, State};
 use factum_core::Position;
 
 /// A row of a projection, while an event is applied to it.
@@ -63,5 +64,13 @@ impl<R> Row<R> {
     /// what becomes of it.
     pub fn fail(&mut self, why: impl Into<String>) {
         self.failed = Some(why.into());
+    }
+}
+
+impl<S: State> Row<S> {
+    /// The row is the fold of a state: the state after one more event.
+    pub fn evolve(&mut self, event: &Envelope<S::Event>) {
+        let before = self.get().cloned().unwrap_or_default();
+        self.set(before.evolve(&event.event));
     }
 }

@@ -40,4 +40,18 @@ impl<'a, P: Projection> Watch<'a, P> {
             parts.changed().await;
         }
     }
+    /// Waits, without a limit, until there is a row of which this holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub async fn until(&mut self, mut holds: impl FnMut(&P) -> bool) -> Result<P, ViewError> {
+        loop {
+            if let Some(row) = self.next().await?
+                && holds(&row.value)
+            {
+                return Ok(row.value);
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use crate::shop::OrderPlaced;
 use factum_app::{
     App, Command, CommandSet, Ctx, Decision, Event, EventSet, EventStore, MemoryStore, Outcome,
-    State, command, emit, events, nothing,
+    State, command, data, emit, events, nothing,
 };
 use std::convert::Infallible;
 
@@ -100,6 +100,36 @@ async fn several_commands_are_decided_together() {
     assert_eq!(app.store().head().await.unwrap().0, 1);
     let error = app.execute(Count).await.unwrap_err().to_string();
     assert!(error.contains("`parcel.count` has no tag"), "{error}");
+}
+
+#[data]
+#[derive(Eq, Debug)]
+enum Size {
+    Small,
+    #[default]
+    Usual,
+}
+
+/// Without a default there is none, and nothing complains.
+#[data]
+enum Side {
+    Left { by: u8 },
+}
+
+#[data]
+struct Box {
+    size: Size,
+    #[serde(rename = "s")]
+    sides: Vec<Side>,
+}
+
+#[test]
+fn what_is_stored_has_what_it_takes() {
+    let one = Box { size: Size::Small, sides: vec![Side::Left { by: 3 }] };
+    let text = serde_json::to_string(&one).unwrap();
+    assert_eq!(text, r#"{"size":"Small","s":[{"Left":{"by":3}}]}"#);
+    assert_eq!(serde_json::from_str::<Box>(&text).unwrap(), one.clone());
+    assert_eq!(Box::default().size, Size::Usual);
 }
 
 #[test]
