@@ -6,7 +6,7 @@ use crate::{
 };
 use factum_core::{Append, AppendError, EventStore, Receipt, RecordedEvent, judge};
 use sqlx::SqliteConnection;
-use std::{any::Any, fmt, pin::Pin};
+use std::{any::Any, fmt, pin::Pin, sync::mpsc};
 use tokio::runtime::{Handle, Runtime};
 
 /// What a hook of this crate's users fails with.
@@ -110,12 +110,48 @@ impl SqliteStore {
             };
             applied.map_err(|error| Box::new(error) as Box<dyn Any + Send>)
         });
-        self.submit(Work::Append(append), Some(hook)).await.map_err(|refused| match refused {
-            Refused::Append(error) => AppendWithError::Append(error),
-            Refused::Inline(error) => {
-                let error = error.downcast::<E>().expect("the hook above made it");
-                AppendWithError::Inline(*error)
-            }
-        })
+        self.submit(Work::Append(append), Some(hook)).await.map_err(of_caller)
+    }
+
+    /// Does what the caller wants in a transaction of its own, in turn with appends: rows of an
+    /// application, without events. What holds of [`SqliteStore::append_with`] holds of it.
+    ///
+    /// Who writes through a connection of their own waits for the file's lock, and so does the
+    /// store; who writes through this waits for neither.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendWithError`] says whose it is.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, AppendWithError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
+    {
+        let within = Handle::try_current().ok();
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let hook: Hook = Box::new(move |runtime, connection, _| {
+            let working = work(connection);
+            let worked = match within {
+                Some(within) => within.block_on(working),
+                None => runtime.block_on(working),
+            };
+            let value = worked.map_err(|error| Box::new(error) as Box<dyn Any + Send>)?;
+            // Who asked may have gone away.
+            let _ = sender.send(value);
+            Ok(())
+        });
+        self.submit(Work::Rows, Some(hook)).await.map_err(of_caller)?;
+        Ok(receiver.try_recv().expect("it was sent before the commit"))
+    }
+}
+
+fn of_caller<E: 'static>(refused: Refused) -> AppendWithError<E> {
+    match refused {
+        Refused::Append(error) => AppendWithError::Append(error),
+        Refused::Inline(error) => {
+            let error = error.downcast::<E>().expect("the hook made it");
+            AppendWithError::Inline(*error)
+        }
     }
 }

@@ -15,6 +15,8 @@
 //! | `select` | a query, in SQL |
 //! | `schema` | the tables |
 //! | `pool` | connections |
+//! | `inline` | the caller's own rows in the transaction of an append, or alone |
+//! | `target` | rows of projections, with the feature `app` |
 //!
 //! The order of judgement, and all that is decided there, is [`factum_core::judge`]'s.
 
@@ -31,6 +33,8 @@ mod select;
 mod shared;
 mod statistics;
 mod store;
+#[cfg(feature = "app")]
+mod target;
 mod write;
 
 pub use error::OpenError;
@@ -38,6 +42,8 @@ pub use inline::{AppendWithError, Applied, BoxError, Inline};
 pub use options::{Clock, Options};
 pub use read::SqliteBatches;
 pub use store::SqliteStore;
+#[cfg(feature = "app")]
+pub use target::SqliteTarget;
 
 /// Re-exported, because its connections are part of the public types.
 pub use sqlx;

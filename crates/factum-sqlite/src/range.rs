@@ -51,7 +51,7 @@ impl fmt::Display for Pairs {
 }
 
 /// The first text after all that begin with this one; `None` where there is no such text.
-fn end_of(prefix: &str) -> Option<String> {
+pub(crate) fn end_of(prefix: &str) -> Option<String> {
     let mut kept = prefix.to_owned();
     while let Some(last) = kept.pop() {
         // The next character: past the surrogates, which are none.

@@ -192,7 +192,7 @@ impl SqliteStore {
     }
 
     /// Lends a connection to read with, in a transaction.
-    async fn with<T>(
+    pub(crate) async fn with<T>(
         &self,
         read: impl AsyncFnOnce(&mut SqliteConnection, &Shared) -> Result<T, sqlx::Error>,
     ) -> Result<T, ReadError> {

@@ -70,6 +70,7 @@ impl<'a> Group<'a> {
                 view.expects(&append);
                 judge::judge(append, &mut view)
             }
+            Work::Rows => return self.write_shared(None, hook),
             Work::Change { stream, change, expected } => {
                 judge::judge_change(&stream, change, expected, &mut view)
             }
@@ -87,9 +88,18 @@ impl<'a> Group<'a> {
             let receipt = self.writing().write(&plan)?;
             return Ok(Ok(receipt));
         }
+        self.write_shared(Some(&plan), hook)
+    }
+
+    /// With what somebody else has to say.
+    fn write_shared(
+        &mut self,
+        plan: Option<&Plan>,
+        hook: Option<Hook>,
+    ) -> Result<Reply, sqlx::Error> {
         self.is_shared = true;
         let before = (self.head, self.recorded_at);
-        let shared = self.write_shared(&plan, hook);
+        let shared = self.in_savepoint(plan, hook);
         if !matches!(shared, Ok(Ok(_))) {
             (self.head, self.recorded_at) = before;
             self.known.forget();
@@ -97,8 +107,11 @@ impl<'a> Group<'a> {
         shared
     }
 
-    /// In a savepoint, with what somebody else has to say.
-    fn write_shared(&mut self, plan: &Plan, hook: Option<Hook>) -> Result<Reply, sqlx::Error> {
+    fn in_savepoint(
+        &mut self,
+        plan: Option<&Plan>,
+        hook: Option<Hook>,
+    ) -> Result<Reply, sqlx::Error> {
         let runtime = self.runtime;
         let mut savepoint = runtime.block_on(self.connection.begin())?;
         let mut writing = Writing {
@@ -109,12 +122,18 @@ impl<'a> Group<'a> {
             head: &mut self.head,
             recorded_at: &mut self.recorded_at,
         };
-        let first = *writing.head + 1;
-        let receipt = writing.write(plan)?;
-        // Somebody who ends the transaction, against the rules, leaves a store that is whole.
-        let reached = (*writing.head, *writing.recorded_at);
-        runtime.block_on(rows::reach(writing.connection, reached))?;
-        match writing.inline(plan, first, hook) {
+        let receipt = match plan {
+            Some(plan) => {
+                let receipt = writing.write(plan)?;
+                // Somebody who ends the transaction, against the rules, leaves a store that is
+                // whole.
+                let reached = (*writing.head, *writing.recorded_at);
+                runtime.block_on(rows::reach(writing.connection, reached))?;
+                receipt
+            }
+            None => writing.nothing(),
+        };
+        match writing.inline(plan, hook) {
             Ok(()) => runtime.block_on(savepoint.commit()).map(|()| Ok(receipt)),
             Err(refused) => runtime.block_on(savepoint.rollback()).map(|()| Err(refused)),
         }
@@ -165,5 +184,10 @@ impl Writing<'_> {
             self.runtime.block_on(rows::track(self.connection, tracking))?;
         }
         Ok(plan.receipt(Position(*self.head)))
+    }
+
+    /// The receipt of what has no events.
+    fn nothing(&self) -> Receipt {
+        Receipt { position: Position(*self.head), streams: Vec::new(), replayed: false }
     }
 }

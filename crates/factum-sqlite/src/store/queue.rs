@@ -11,7 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 /// What the writer is asked to do: valid already.
 pub(crate) enum Work {
     Append(Append),
-    Change { stream: StreamName, change: Change, expected: Option<Expected> },
+    /// Nothing but what its caller wants in the transaction.
+    Rows,
+    Change {
+        stream: StreamName,
+        change: Change,
+        expected: Option<Expected>,
+    },
 }
 
 /// Why it was not done.
@@ -103,7 +109,7 @@ impl Work {
                 events.chain(checks).map(|bytes| EACH_BYTES + bytes).sum()
             }
             Self::Change { change: Change::SetMetadata(metadata), .. } => metadata.to_json().len(),
-            Self::Change { .. } => 0,
+            Self::Change { .. } | Self::Rows => 0,
         };
         EACH_BYTES + own
     }

@@ -13,12 +13,11 @@ impl Writing<'_> {
     /// Lets the store's projection and the caller of this append do what they want.
     pub(super) fn inline(
         &mut self,
-        plan: &Plan,
-        first: u64,
+        plan: Option<&Plan>,
         hook: Option<Hook>,
     ) -> Result<(), Refused> {
-        let events = self.recorded(plan, first);
-        let theirs = AssertUnwindSafe(|| self.apply(&events, hook));
+        let events = plan.map(|plan| self.recorded(plan));
+        let theirs = AssertUnwindSafe(|| self.apply(events.as_deref(), hook));
         // A panic of theirs is an error of theirs: the store goes on, and nothing was written.
         panic::catch_unwind(theirs).unwrap_or_else(|_| {
             let why = "what was to happen in the transaction panicked; nothing was written".into();
@@ -26,8 +25,12 @@ impl Writing<'_> {
         })
     }
 
-    fn apply(&mut self, events: &[RecordedEvent], hook: Option<Hook>) -> Result<(), Refused> {
-        if let Some(inline) = &self.options.inline {
+    fn apply(
+        &mut self,
+        events: Option<&[RecordedEvent]>,
+        hook: Option<Hook>,
+    ) -> Result<(), Refused> {
+        if let (Some(inline), Some(events)) = (&self.options.inline, events) {
             let applied = self.runtime.block_on(inline.apply(self.connection, events));
             applied.map_err(|error| {
                 let why = format!("the inline projection refuses: {error}").into();
@@ -35,14 +38,18 @@ impl Writing<'_> {
             })?;
         }
         match hook {
-            Some(hook) => hook(self.runtime, self.connection, events).map_err(Refused::Inline),
+            Some(hook) => {
+                let events = events.unwrap_or_default();
+                hook(self.runtime, self.connection, events).map_err(Refused::Inline)
+            }
             None => Ok(()),
         }
     }
 
-    /// The events as they will be read.
-    fn recorded(&self, plan: &Plan, first: u64) -> Vec<RecordedEvent> {
+    /// The events as they will be read: the last ones so far.
+    fn recorded(&self, plan: &Plan) -> Vec<RecordedEvent> {
         let mut page = PageBuilder::default();
+        let first = *self.head - plan.events.len() as u64 + 1;
         for (planned, position) in plan.events.iter().zip(first..) {
             let place = Place {
                 stream: planned.stream.clone(),

@@ -11,3 +11,4 @@ mod inline;
 mod opening;
 mod processes;
 mod support;
+mod target;
