@@ -70,11 +70,10 @@ pub fn header(data: &[u8]) {
 
 /// The body of a frame: the first bytes are its head's.
 pub fn body(data: &[u8]) {
-    let Some((head, rest)) = data.split_at_checked(frame::FRAME_HEADER_BYTES) else { return };
+    let Some(header) = FrameHeader::decode(data) else { return };
+    let rest = data.get(header.head_bytes()..).unwrap_or_default();
     let _ = fuzzing::carry(rest);
-    if let Some(header) = FrameHeader::decode(head) {
-        let _ = fuzzing::body(&header, rest);
-    }
+    let _ = fuzzing::body(&header, rest);
 }
 
 /// The frames of a segment, each with the right checksum: the folder is opened, and all is read.

@@ -297,7 +297,7 @@ fn damage(disk: &mut Fs, path: &Path, is_newest: bool, dice: &mut Dice) {
         }
         1 => disk.damage(path, |bytes| bytes[dice.index(128)] ^= 1),
         2 => disk.damage(path, |bytes| bytes.truncate(dice.index(bytes.len()))),
-        3 => disk.damage(path, |bytes| bytes[HEADER_BYTES + 30] ^= 1),
+        3 => disk.damage(path, |bytes| bytes[HEADER_BYTES + 10] ^= 1),
         _ => disk.damage(path, |bytes| {
             let end = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
             for _ in 0..=dice.below(PLACES_MAX) {

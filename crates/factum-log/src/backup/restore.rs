@@ -14,7 +14,7 @@ use crate::{
     disk::{Disk, File, Mode, put_whole},
     error::{Damage, Fault, HeaderError},
     format::{
-        frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
+        frame::{self, FRAME_HEADER_BYTES_MAX, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
     },
     index::build,
@@ -378,7 +378,7 @@ fn resealed(
     let mut all = Vec::new();
     let mut at = range.start;
     while at < range.end {
-        let head = window.at(at, FRAME_HEADER_BYTES as u64)?;
+        let head = window.at(at, FRAME_HEADER_BYTES_MAX as u64)?;
         let len = FrameHeader::decode(head).map_or(0, |header| header.frame_bytes() as u64);
         let mut bytes = window.at(at, len)?.to_vec();
         let found = frame::decode(&bytes, FramePlace { seed, offset: at });

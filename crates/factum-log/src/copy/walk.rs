@@ -6,7 +6,7 @@
 use crate::{
     error::Damage,
     format::{
-        frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
+        frame::{self, FRAME_HEADER_BYTES_MAX, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
     },
     recovery::Scan,
@@ -59,18 +59,16 @@ impl Walk {
 
     /// Takes the frame at the front of the bytes; `None` if they are too few.
     pub(crate) fn step(&mut self, bytes: &[u8]) -> Result<Option<FrameHeader>, Damage> {
-        if bytes.len() < FRAME_HEADER_BYTES {
-            return Ok(None);
-        }
-        let header = FrameHeader::decode(bytes).ok_or(Damage::Frame)?;
-        if bytes.len() < header.frame_bytes() {
-            return Ok(None);
+        match FrameHeader::decode(bytes) {
+            Some(header) if bytes.len() < header.frame_bytes() => return Ok(None),
+            None if bytes.len() < FRAME_HEADER_BYTES_MAX => return Ok(None),
+            _ => {}
         }
         let place = FramePlace { seed: self.seed, offset: self.at };
         let (header, _) = frame::decode(bytes, place).ok_or(Damage::Frame)?;
         let follows = header.first != self.is_open()
             && header.ordinal >= self.next
-            && u64::from(header.durable) <= self.at
+            && u64::from(header.pending) <= self.at - HEADER_BYTES as u64
             && !self.is_sealed;
         if !follows {
             return Err(Damage::Contradiction);

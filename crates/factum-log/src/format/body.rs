@@ -3,7 +3,7 @@
 use super::{
     entry::{Entry, read_entry},
     frame::FrameHeader,
-    names::{NewName, put_name, read_name},
+    names::{NewName, read_names, skip_names},
     varint::{Reader, put},
 };
 
@@ -22,14 +22,11 @@ pub(crate) struct Body<'a> {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// More names than these in one frame are damage: an event has 66 at most.
-const NAMES_MAX: u64 = 66 * 65_536;
-
 /// Reads the body of a frame of events; `None` if it makes no sense.
 pub(crate) fn read_body<'a>(header: &FrameHeader, body: &'a [u8]) -> Option<Body<'a>> {
     let mut reader = Reader::new(body);
-    let count = reader.varint().filter(|count| *count <= NAMES_MAX)?;
-    let names = (0..count).map(|_| read_name(&mut reader)).collect::<Option<_>>()?;
+    let mut names = Vec::new();
+    read_names(&mut reader, |new| names.push(new))?;
     let tracked = if header.tracking { Some(read_tracked(&mut reader)?) } else { None };
     let mut entries = Vec::new();
     read_rest(header, &mut reader, &mut entries)?;
@@ -43,37 +40,74 @@ pub(crate) fn read_entries(
     entries: &mut Vec<Entry>,
 ) -> Option<()> {
     let mut reader = Reader::new(body);
-    let count = reader.varint().filter(|count| *count <= NAMES_MAX)?;
-    for _ in 0..count {
-        read_name(&mut reader)?;
-    }
+    skip_names(&mut reader)?;
     if header.tracking {
         read_tracked(&mut reader)?;
     }
     read_rest(header, &mut reader, entries)
 }
 
-/// Reads the events, which are all that is left.
+/// Reads the events, which are all that is left: how long each is, but for the last, and then all
+/// of them.
 fn read_rest(
     header: &FrameHeader,
     reader: &mut Reader<'_>,
     entries: &mut Vec<Entry>,
 ) -> Option<()> {
     entries.clear();
+    let mut lengths = *reader;
+    for _ in 1..header.count {
+        reader.varint()?;
+    }
     entries.reserve(header.count.into());
     let mut ordinal = header.ordinal;
-    for _ in 0..header.count {
-        let entry = read_entry(reader, ordinal)?;
+    for nth in 1..=header.count {
+        let len = match nth == header.count {
+            true => reader.left(),
+            false => usize::try_from(lengths.varint()?).ok()?,
+        };
+        let entry = read_entry(reader, len, ordinal)?;
         ordinal = entry.ordinal.checked_add(1)?;
         entries.push(entry);
     }
     reader.is_at_end().then_some(())
 }
 
-/// Appends names, with their count before them.
-pub(crate) fn put_names<'a>(buffer: &mut Vec<u8>, names: &[NewName<'a>]) {
-    put(buffer, names.len() as u64);
-    names.iter().for_each(|name| put_name(buffer, *name));
+/// The events of a frame in the making.
+#[derive(Default, Debug)]
+pub(crate) struct Entries {
+    lengths: Vec<u8>,
+    /// Where the length of the last one is.
+    last: usize,
+    bytes: Vec<u8>,
+}
+
+impl Entries {
+    /// Adds an event, as it is written by who knows how long it is then.
+    pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.last = self.lengths.len();
+        put(&mut self.lengths, (self.bytes.len() - start) as u64);
+    }
+
+    /// Bytes of them, those of the lengths apart.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends them: what is left of the body is the last one's.
+    pub(crate) fn put_into(&self, buffer: &mut Vec<u8>) {
+        buffer.extend_from_slice(self.lengths.get(..self.last).unwrap_or_default());
+        buffer.extend_from_slice(&self.bytes);
+    }
+
+    /// Empties it, and keeps its room.
+    pub(crate) fn clear(&mut self) {
+        self.lengths.clear();
+        self.last = 0;
+        self.bytes.clear();
+    }
 }
 
 /// Appends a tracked position.

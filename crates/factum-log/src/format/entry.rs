@@ -1,6 +1,6 @@
 //! An event inside a frame. Names are numbers of the segment; the data comes last.
 
-use super::varint::{Reader, len_of, put};
+use super::varint::{Reader, put};
 use factum_core::{ContentType, EventData, Timestamp};
 use std::ops::Range;
 use uuid::Uuid;
@@ -49,7 +49,7 @@ pub(crate) struct Content<'a> {
     pub(crate) gap: u32,
 }
 
-/// Appends an event, with its length before it.
+/// Appends an event.
 pub(crate) fn put_entry(buffer: &mut Vec<u8>, event: &EventData, of: &Numbers<'_>, revision: u64) {
     let content = Content {
         id: event.id,
@@ -63,10 +63,9 @@ pub(crate) fn put_entry(buffer: &mut Vec<u8>, event: &EventData, of: &Numbers<'_
     put_content(buffer, &content, of);
 }
 
-/// Appends what an event is, with its length before it.
+/// Appends what an event is.
 pub(crate) fn put_content(buffer: &mut Vec<u8>, event: &Content<'_>, of: &Numbers<'_>) {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    put(buffer, entry_bytes(event, of) as u64);
     buffer.push(
         flag(event.content_type == ContentType::Binary, BINARY)
             | flag(event.occurred_at.is_some(), OCCURRED)
@@ -95,23 +94,9 @@ pub(crate) fn put_content(buffer: &mut Vec<u8>, event: &Content<'_>, of: &Number
     buffer.extend_from_slice(event.data);
 }
 
-/// Bytes of an event, those of its length apart.
-fn entry_bytes(event: &Content<'_>, of: &Numbers<'_>) -> usize {
-    let sized = |count: usize, bytes: usize| match count {
-        0 => 0,
-        _ => len_of(count as u64) + bytes,
-    };
-    let tags = of.tags.iter().map(|tag| len_of((*tag).into())).sum();
-    let numbers = len_of(of.stream.into()) + len_of(of.event_type.into()) + len_of(event.revision);
-    let occurred_at = event.occurred_at.map_or(0, |_| 8);
-    let metadata = sized(event.metadata.len(), event.metadata.len());
-    let gap = if event.gap > 0 { len_of(event.gap.into()) } else { 0 };
-    1 + gap + 16 + numbers + occurred_at + sized(of.tags.len(), tags) + metadata + event.data.len()
-}
-
-/// Reads the event at the reader; `ordinal` is the one after the event before it, or the frame's.
-pub(crate) fn read_entry(reader: &mut Reader<'_>, ordinal: u32) -> Option<Entry> {
-    let len = usize::try_from(reader.varint()?).ok()?;
+/// Reads the event at the reader, of so many bytes; `ordinal` is the one after the event before it,
+/// or the frame's.
+pub(crate) fn read_entry(reader: &mut Reader<'_>, len: usize, ordinal: u32) -> Option<Entry> {
     let end = reader.at().checked_add(len)?;
     let flags = reader.u8()?;
     if flags & !(BINARY | OCCURRED | TAGS | METADATA | GAP) != 0 {
@@ -171,7 +156,8 @@ mod tests {
         put_entry(&mut bytes, event, &Numbers { stream: 300, event_type: 2, tags }, 77);
         let mut reader = Reader::new(&bytes);
         reader.take(3).unwrap();
-        let entry = read_entry(&mut reader, 4).unwrap();
+        let whole = bytes.len() - 3;
+        let entry = read_entry(&mut reader, whole, 4).unwrap();
         assert!(reader.is_at_end());
         assert_eq!((entry.ordinal, entry.id, entry.revision), (4, event.id, 77));
         assert_eq!((entry.stream, entry.event_type, &*entry.tags), (300, 2, tags));
@@ -182,7 +168,7 @@ mod tests {
         for len in 3..bytes.len() {
             let mut reader = Reader::new(&bytes[..len]);
             reader.take(3).unwrap();
-            assert_eq!(read_entry(&mut reader, 4), None, "cut at {len}");
+            assert_eq!(read_entry(&mut reader, whole, 4), None, "cut at {len}");
         }
     }
 
@@ -209,6 +195,7 @@ mod tests {
             gap: 6,
         };
         put_content(&mut bytes, &content, &Numbers { stream: 0, event_type: 0, tags: &[] });
-        assert_eq!(read_entry(&mut Reader::new(&bytes), 4).unwrap().ordinal, 10);
+        let read = read_entry(&mut Reader::new(&bytes), bytes.len(), 4);
+        assert_eq!(read.unwrap().ordinal, 10);
     }
 }

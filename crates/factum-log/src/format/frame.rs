@@ -4,10 +4,16 @@
 //! Small appends share nothing with their neighbours (one frame each); large ones are cut into
 //! frames of [`FRAME_BYTES_AIM`], so that reading one event never means checking megabytes.
 
+use super::varint::{self, Reader};
 use crate::planted::{Bug, is_on};
 
-/// Bytes before a frame's body.
-pub const FRAME_HEADER_BYTES: usize = 28;
+/// Bytes before a body, at least and at most: a checksum, flags and a time, and four numbers
+/// that take as many bytes as they need.
+pub const FRAME_HEADER_BYTES_MIN: usize = FIXED_BYTES + 4;
+/// See [`FRAME_HEADER_BYTES_MIN`].
+pub const FRAME_HEADER_BYTES_MAX: usize = FIXED_BYTES + 4 + 5 + 5 + 3;
+/// Bytes before the numbers.
+const FIXED_BYTES: usize = 4 + 1 + 8;
 /// A frame's body is closed when it reaches this, so it is larger only by its last event.
 pub const FRAME_BYTES_AIM: usize = 16 * 1024;
 /// The longest body: one event of the largest size, with its names, and room to spare.
@@ -51,8 +57,9 @@ pub struct FrameHeader {
     pub ordinal: u32,
     /// When the append was recorded: nanoseconds since 1970.
     pub recorded_at_ns: i64,
-    /// Every byte of the segment before this offset was durable before this frame was written.
-    pub durable: u32,
+    /// Bytes right before this frame that were not durable yet when it was written: all before
+    /// them were.
+    pub pending: u32,
     /// Events in the frame.
     pub count: u16,
     /// What it is.
@@ -72,14 +79,19 @@ impl FrameHeader {
     /// If the frame is not as long as the head says.
     pub fn seal(&self, frame: &mut [u8], place: FramePlace) {
         assert_eq!(frame.len(), self.frame_bytes(), "the head says its length");
-        put(frame, 4, &self.len.to_le_bytes());
-        put(frame, 8, &self.ordinal.to_le_bytes());
-        put(frame, 12, &self.recorded_at_ns.to_le_bytes());
-        put(frame, 20, &self.durable.to_le_bytes());
-        put(frame, 24, &self.count.to_le_bytes());
-        put(frame, 26, &[self.flags(), 0]);
+        put(frame, 4, &[self.flags()]);
+        put(frame, 5, &self.recorded_at_ns.to_le_bytes());
+        let mut at = FIXED_BYTES;
+        for number in self.numbers() {
+            at += put_number(frame, at, number);
+        }
         let sum = checksum(frame, place);
         put(frame, 0, &sum.to_le_bytes());
+    }
+
+    /// What is written as varints, in order.
+    fn numbers(&self) -> [u32; 4] {
+        [self.len, self.ordinal, self.pending, self.count.into()]
     }
 
     fn flags(&self) -> u8 {
@@ -93,35 +105,68 @@ impl FrameHeader {
     /// Reads a head without checking anything but that it could be one.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-        let flags = *bytes.get(26)?;
-        if *bytes.get(27)? != 0 || flags & RESERVED != 0 {
+        let mut reader = Reader::new(bytes.get(4..)?);
+        let flags = reader.u8()?;
+        if flags & RESERVED != 0 {
             return None;
         }
         let header = Self {
-            len: u32_at(4)?,
-            ordinal: u32_at(8)?,
-            recorded_at_ns: i64::from_le_bytes(bytes.get(12..20)?.try_into().ok()?),
-            durable: u32_at(20)?,
-            count: u16::from_le_bytes(bytes.get(24..26)?.try_into().ok()?),
+            recorded_at_ns: i64::from_le_bytes(reader.array()?),
+            len: reader.varint_u32()?,
+            ordinal: reader.varint_u32()?,
+            pending: reader.varint_u32()?,
+            count: reader.varint()?.try_into().ok()?,
             kind: Kind::from_bits(flags >> KIND_SHIFT)?,
             first: flags & FIRST != 0,
             last: flags & LAST != 0,
             tracking: flags & TRACKING != 0,
         };
-        (header.len <= FRAME_BYTES_MAX).then_some(header)
+        // Numbers that are longer than they need be were not written by anybody.
+        let is_short = header.head_bytes() == 4 + reader.at();
+        (header.len <= FRAME_BYTES_MAX && is_short).then_some(header)
+    }
+
+    /// Bytes of the head.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        let numbers = self.numbers().map(|number| varint::len_of(number.into()));
+        FIXED_BYTES + numbers.iter().sum::<usize>()
     }
 
     /// Bytes of the whole frame.
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
-        FRAME_HEADER_BYTES + self.len as usize
+        self.head_bytes() + self.len as usize
+    }
+
+    /// Where the bytes ended that were durable when the frame at this offset was written.
+    #[must_use]
+    pub fn durable(&self, offset: u64) -> u64 {
+        offset.saturating_sub(self.pending.into())
+    }
+
+    /// A whole frame that has nothing in it, in its place.
+    #[must_use]
+    pub fn alone(&self, place: FramePlace) -> Vec<u8> {
+        let mut frame = vec![0; self.head_bytes()];
+        self.seal(&mut frame, place);
+        frame
     }
 }
 
 fn put(frame: &mut [u8], at: usize, field: &[u8]) {
     let place = frame.get_mut(at..at + field.len()).expect("fields lie in the head");
     place.copy_from_slice(field);
+}
+
+/// Writes a varint; how many bytes it takes.
+fn put_number(frame: &mut [u8], at: usize, number: u32) -> usize {
+    let bytes = varint::len_of(number.into());
+    for nth in 0..bytes {
+        let more = if nth + 1 < bytes { 0x80 } else { 0 };
+        put(frame, at + nth, &[(number >> (7 * nth)) as u8 & 0x7f | more]);
+    }
+    bytes
 }
 
 /// Where a frame belongs: part of its checksum, so that a stale or misdirected one is seen.
@@ -142,7 +187,7 @@ pub fn decode(bytes: &[u8], place: FramePlace) -> Option<(FrameHeader, &[u8])> {
     if sum != checksum(frame, place) && !is_on(Bug::TrustFrames) {
         return None;
     }
-    Some((header, frame.get(FRAME_HEADER_BYTES..)?))
+    Some((header, frame.get(header.head_bytes()..)?))
 }
 
 fn checksum(frame: &[u8], place: FramePlace) -> u32 {
@@ -163,14 +208,14 @@ mod tests {
             len: 5,
             ordinal: 9,
             recorded_at_ns: -1,
-            durable: 4000,
+            pending: 96,
             count: 2,
             kind: Kind::Events,
             first: true,
             last: false,
             tracking: true,
         };
-        let mut bytes = vec![0; FRAME_HEADER_BYTES];
+        let mut bytes = vec![0; header.head_bytes()];
         bytes.extend_from_slice(b"hello");
         header.seal(&mut bytes, PLACE);
         (header, bytes)
@@ -195,6 +240,37 @@ mod tests {
         for len in 0..good.len() {
             assert_eq!(decode(&good[..len], PLACE), None, "cut at {len}");
         }
+    }
+
+    #[test]
+    fn a_head_is_as_long_as_its_numbers() {
+        let (small, _) = frame();
+        assert_eq!(small.head_bytes(), FRAME_HEADER_BYTES_MIN);
+        let large = FrameHeader {
+            len: FRAME_BYTES_MAX,
+            ordinal: u32::MAX,
+            pending: u32::MAX,
+            count: u16::MAX,
+            ..small
+        };
+        assert_eq!(large.head_bytes(), FRAME_HEADER_BYTES_MAX);
+        for header in [small, large, FrameHeader { pending: 128, ..small }] {
+            let mut bytes = vec![0; header.frame_bytes()];
+            header.seal(&mut bytes, PLACE);
+            let (again, body) = decode(&bytes, PLACE).unwrap();
+            assert_eq!((again, body.len()), (header, header.len as usize));
+            assert_eq!(header.durable(5000), 5000u64.saturating_sub(header.pending.into()));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_longer_than_need_be_is_none() {
+        let (header, bytes) = frame();
+        let mut long = bytes[..13].to_vec();
+        long.extend_from_slice(&[0x85, 0]);
+        long.extend_from_slice(&bytes[14..]);
+        assert_eq!((header.len, bytes[13]), (5, 5));
+        assert_eq!(FrameHeader::decode(&long), None);
     }
 
     #[test]

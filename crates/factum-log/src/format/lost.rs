@@ -59,7 +59,7 @@ mod tests {
             len: 0,
             ordinal,
             recorded_at_ns: 0,
-            durable: 0,
+            pending: 0,
             count: 0,
             kind: Kind::Lost,
             first: true,

@@ -33,6 +33,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// How many bytes come yet.
+    pub(crate) fn left(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
     pub(crate) fn is_at_end(&self) -> bool {
         self.at == self.bytes.len()
     }

@@ -89,13 +89,13 @@ impl MemoryIndex {
     }
 
     /// Takes in a name as the log has it. `None` if its number is taken.
-    pub(crate) fn learn(&mut self, new: NewName<'_>) -> Option<()> {
+    pub(crate) fn learn(&mut self, new: &NewName<'_>) -> Option<()> {
         let names = match new.kind {
             NameKind::Stream => &mut self.streams,
             NameKind::Type => &mut self.types,
             NameKind::Tag => &mut self.tags,
         };
-        names.intern_at(new.number, new.name)?;
+        names.intern_at(new.number, &new.name)?;
         self.grow_lists();
         Some(())
     }

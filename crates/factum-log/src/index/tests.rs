@@ -110,9 +110,10 @@ fn queries_select_the_same() {
 #[test]
 fn names_learnt_after_a_loss_keep_their_numbers() {
     let mut index = MemoryIndex::default();
-    let name = |number, name| NewName { kind: NameKind::Stream, number, name };
-    assert!(index.learn(name(2, "late-1")).is_some());
-    assert!(index.learn(name(1, "taken")).is_none());
+    let name =
+        |number, name: &'static str| NewName { kind: NameKind::Stream, number, name: name.into() };
+    assert!(index.learn(&name(2, "late-1")).is_some());
+    assert!(index.learn(&name(1, "taken")).is_none());
     assert_eq!(index.stream_name(2).unwrap().as_str(), "late-1");
     let event = |stream| Indexed { stream, event_type: 0, tags: &[], revision: 0, id: Uuid::max() };
     index.intern_type(&EventType::new("t").unwrap());

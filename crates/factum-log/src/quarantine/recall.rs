@@ -78,7 +78,7 @@ pub(super) fn names(index: &Index) -> Result<MemoryIndex, Fault> {
     for (of, kind) in kinds {
         for number in 0..index.names(of) {
             if let Some(term) = index.term(of, number)? {
-                names.learn(NewName { kind, number, name: &term.name });
+                names.learn(&NewName { kind, number, name: (&*term.name).into() });
             }
         }
     }

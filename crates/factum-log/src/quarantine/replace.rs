@@ -16,7 +16,7 @@ use crate::{
     format::{
         body::{Tracked, put_carry, read_body},
         entry::Entry,
-        frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
+        frame::{self, FRAME_HEADER_BYTES_MAX, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, LOST, REWRITTEN, SegmentHeader},
     },
     index::{MemoryIndex, build},
@@ -108,7 +108,7 @@ fn unplaced(kind: Kind, ordinal: u32, recorded_at_ns: i64) -> FrameHeader {
         len: 0,
         ordinal,
         recorded_at_ns,
-        durable: 0,
+        pending: 0,
         count: 0,
         kind,
         first: true,
@@ -141,7 +141,7 @@ impl Source<'_> {
     fn carry(&self) -> Option<Vec<u8>> {
         let offset = HEADER_BYTES as u64;
         let mut window = Window::new(self.file, &self.plan.subject.path).ok()?;
-        let head = window.at(offset, FRAME_HEADER_BYTES as u64).ok()?;
+        let head = window.at(offset, FRAME_HEADER_BYTES_MAX as u64).ok()?;
         let len = FrameHeader::decode(head)?.frame_bytes() as u64;
         let place = FramePlace { seed: self.plan.subject.header.seed, offset };
         let (header, body) = frame::decode(window.at(offset, len).ok()?, place)?;

@@ -5,7 +5,7 @@ use crate::{
     error::Fault,
     format::{
         entry::Entry,
-        frame::{FRAME_HEADER_BYTES, FrameHeader, Kind},
+        frame::{FrameHeader, Kind},
         header::SegmentHeader,
         lost::{key_of, read_lost},
     },
@@ -78,7 +78,7 @@ pub(super) fn salvage(
 
 /// What a frame says is lost; the scan has checked it.
 fn piece(kept: &Kept, frame: &[u8], names: &MemoryIndex) -> Option<Piece> {
-    let said = read_lost(&kept.header, frame.get(FRAME_HEADER_BYTES..)?)?;
+    let said = read_lost(&kept.header, frame.get(kept.header.head_bytes()..)?)?;
     let remains = |entry: &Entry| {
         Some(Remains {
             ordinal: entry.ordinal,

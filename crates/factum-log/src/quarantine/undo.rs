@@ -13,7 +13,7 @@ use crate::{
     disk::{Disk, File, Mode, put_whole},
     error::Fault,
     format::{
-        frame::{FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
+        frame::{FrameHeader, FramePlace, Kind},
         header::{LOST, SegmentHeader},
     },
     index::{Index, IndexFile, MemoryIndex, PageCache, build},
@@ -277,18 +277,16 @@ const CHUNK: u64 = 1 << 20;
 /// The seal of a segment that was the newest, and is not any more.
 fn seal(header: &SegmentHeader, salvage: &Salvage) -> Vec<u8> {
     let scan = &salvage.scan;
-    let mut frame = vec![0; FRAME_HEADER_BYTES];
     let head = FrameHeader {
         len: 0,
         ordinal: scan.index.next(),
         recorded_at_ns: scan.last_ns,
-        durable: u32::try_from(scan.end).unwrap_or(u32::MAX),
+        pending: 0,
         count: 0,
         kind: Kind::Sealed,
         first: true,
         last: true,
         tracking: false,
     };
-    head.seal(&mut frame, FramePlace { seed: header.seed, offset: scan.end });
-    frame
+    head.alone(FramePlace { seed: header.seed, offset: scan.end })
 }

@@ -6,7 +6,7 @@ use crate::{
     format::{
         body::read_entries,
         entry::Entry,
-        frame::{self, FRAME_HEADER_BYTES, FrameHeader},
+        frame::{self, FrameHeader},
     },
     index::FrameRef,
     segment::Segment,
@@ -176,7 +176,7 @@ impl FrameReader {
         let read = read_entries(&header, body, &mut self.entries);
         read.ok_or_else(|| segment.fault(offset, Damage::Contradiction))?;
         self.expected = offset + header.frame_bytes() as u64;
-        let body = from + FRAME_HEADER_BYTES;
+        let body = from + header.head_bytes();
         self.loaded = Some(Loaded { segment: number, offset: frame.offset, header, body });
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::{
     error::Fault,
     format::{
         body::{Tracked, put_carry},
-        frame::{FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
+        frame::{FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
     },
     index::{AllLost, Index, MemoryIndex},
@@ -97,24 +97,22 @@ impl Prepared {
 
 /// The first frame: all tracked positions, so that opening never looks into older segments.
 fn carry(header: &SegmentHeader, new: &NewSegment<'_>) -> Vec<u8> {
-    let mut frame = vec![0; FRAME_HEADER_BYTES];
+    let mut body = Vec::new();
     let tracked = new.tracked.iter();
-    put_carry(
-        &mut frame,
-        tracked.map(|(source, position)| Tracked { source, position: *position }),
-    );
-    let len = u32::try_from(frame.len() - FRAME_HEADER_BYTES).expect("sources are limited");
+    put_carry(&mut body, tracked.map(|(source, position)| Tracked { source, position: *position }));
     let head = FrameHeader {
-        len,
+        len: u32::try_from(body.len()).expect("sources are limited"),
         ordinal: 0,
         recorded_at_ns: new.floor_ns,
-        durable: u32::try_from(HEADER_BYTES).expect("a page"),
+        pending: 0,
         count: 0,
         kind: Kind::Carry,
         first: true,
         last: true,
         tracking: false,
     };
+    let mut frame = vec![0; head.head_bytes()];
+    frame.extend_from_slice(&body);
     head.seal(&mut frame, FramePlace { seed: header.seed, offset: HEADER_BYTES as u64 });
     frame
 }

@@ -14,7 +14,7 @@ use crate::{
     error::{Damage, Fault},
     format::{
         entry::Entry,
-        frame::{self, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
+        frame::{self, FRAME_HEADER_BYTES_MAX, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, SegmentHeader},
     },
     index::MemoryIndex,
@@ -133,7 +133,7 @@ impl Scanner<'_> {
     }
 
     fn frame(&mut self, at: u64) -> Result<Option<FrameHeader>, Fault> {
-        let head = self.window.at(at, FRAME_HEADER_BYTES as u64)?;
+        let head = self.window.at(at, FRAME_HEADER_BYTES_MAX as u64)?;
         let Some(header) = FrameHeader::decode(head) else { return Ok(None) };
         let place = FramePlace { seed: self.seed, offset: at };
         let bytes = self.window.at(at, header.frame_bytes() as u64)?;
@@ -157,7 +157,7 @@ impl Scanner<'_> {
             }
         }
         self.scan.end = after;
-        self.scan.durable = self.scan.durable.max(header.durable.into());
+        self.scan.durable = self.scan.durable.max(header.durable(at));
         self.scan.last_ns = self.scan.last_ns.max(header.recorded_at_ns);
         Ok(Ok(after))
     }
@@ -179,7 +179,7 @@ impl Scanner<'_> {
         };
         header.first == self.pending.frames.is_empty()
             && header.ordinal >= expected
-            && u64::from(header.durable) <= at
+            && u64::from(header.pending) <= at - HEADER_BYTES as u64
     }
 
     /// Puts a frame's content into the index; false if it makes no sense.
@@ -187,7 +187,7 @@ impl Scanner<'_> {
         self.scan.closed = header.kind == Kind::Closed;
         let len = header.frame_bytes() as u64;
         let bytes = self.window.at(at, len)?;
-        let body = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
+        let body = bytes.get(header.head_bytes()..).unwrap_or_default();
         let index = &mut self.scan.index;
         let frame = FrameAt { at, header, body };
         let Some(entries) = take_in(frame, index, &mut self.scan.tracked) else {
@@ -206,7 +206,7 @@ impl Scanner<'_> {
     fn candidate(&mut self, at: u64) -> Result<Option<u64>, Fault> {
         let expected = self.scan.index.next();
         let end = self.window.len();
-        let head = self.window.at(at, FRAME_HEADER_BYTES as u64)?;
+        let head = self.window.at(at, FRAME_HEADER_BYTES_MAX as u64)?;
         let Some(header) = FrameHeader::decode(head) else { return Ok(None) };
         let len = header.frame_bytes() as u64;
         let count = u32::from(header.count);
@@ -217,7 +217,7 @@ impl Scanner<'_> {
             Kind::Closed | Kind::Sealed => header.len == 0 && count == 0,
         };
         let fits = header.ordinal >= expected
-            && (HEADER_BYTES as u64..=at).contains(&header.durable.into())
+            && u64::from(header.pending) <= at - HEADER_BYTES as u64
             && at + len <= end;
         Ok((is_like_its_kind && fits).then_some(len))
     }
@@ -256,7 +256,7 @@ impl Scanner<'_> {
             if next.is_none() && header.first {
                 next = Some((at, header.ordinal));
             }
-            proven |= u64::from(header.durable) > bad;
+            proven |= header.durable(at) > bad;
             if proven && next.is_some() {
                 break;
             }

@@ -65,7 +65,7 @@ pub(crate) fn take_in(
 
 /// Takes in the events of a frame, and where it lies; lost ones lie nowhere.
 fn put_events(index: &mut MemoryIndex, body: &Body<'_>, place: Option<(u32, u32)>) -> bool {
-    if body.names.iter().any(|name| index.learn(*name).is_none()) {
+    if body.names.iter().any(|name| index.learn(name).is_none()) {
         return false;
     }
     let indexed = |entry: &Entry| (entry.ordinal, entry.revision, entry.id);

@@ -8,7 +8,7 @@ use super::{COMPARED_BYTES, Replica, ReplicaError, fetch};
 use crate::{
     copy::{Held, PIECE_BYTES_MAX, Source, SourceError, Walk},
     error::{Damage, Fault},
-    format::frame::{FRAME_HEADER_BYTES, FrameHeader, Kind},
+    format::frame::{FrameHeader, Kind},
     planted::{Bug, is_on},
     recovery::{FrameAt, take_in},
     shared::Counters,
@@ -77,7 +77,7 @@ impl Replica {
             let step = walk.step(bytes.get(at..).unwrap_or_default());
             let step = step.map_err(|what| self.not_whole(source, held, what))?;
             let Some(frame) = step else { break };
-            if u64::from(frame.durable) > self.walk.at && !is_on(Bug::ReplicaClaimsMore) {
+            if frame.durable(before.at) > self.walk.at && !is_on(Bug::ReplicaClaimsMore) {
                 // What it says to be durable has to be that here first.
                 if before.is_open() {
                     return Err(self.not_whole(source, held, Damage::Contradiction));
@@ -138,7 +138,7 @@ impl Replica {
         let counters = &self.shared.counters;
         while let Some(header) = FrameHeader::decode(rest).filter(|_| !rest.is_empty()) {
             let (frame, after) = rest.split_at_checked(header.frame_bytes()).unwrap_or((rest, &[]));
-            let body = frame.get(FRAME_HEADER_BYTES..).unwrap_or_default();
+            let body = frame.get(header.head_bytes()..).unwrap_or_default();
             let frame = FrameAt { at, header: &header, body };
             let taken = self.newest.index.change(|index| take_in(frame, index, &mut tracked));
             if taken.is_none() {

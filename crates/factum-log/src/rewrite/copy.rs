@@ -170,14 +170,14 @@ fn copy_lost(
 /// What a frame says is lost, its names taken in; `None` if it makes no sense.
 fn lost<'a>(names: &mut Names, frame: &Frame<'a>) -> Option<LostBody<'a>> {
     let said = read_lost(&frame.header, frame.body)?;
-    said.body.names.iter().try_for_each(|name| names.learn(*name))?;
+    said.body.names.iter().try_for_each(|name| names.learn(name))?;
     Some(said)
 }
 
 /// The events of a frame, its names taken in; `None` if it makes no sense.
 fn events<'a>(names: &mut Names, frame: &Frame<'a>) -> Option<Body<'a>> {
     let body = read_body(&frame.header, frame.body)?;
-    body.names.iter().try_for_each(|name| names.learn(*name))?;
+    body.names.iter().try_for_each(|name| names.learn(name))?;
     Some(body)
 }
 

@@ -12,12 +12,11 @@ use crate::{
     disk::{Disk, File, Mode},
     error::{Damage, Fault},
     format::{
-        body::{Tracked, put_tracked},
+        body::{Entries, Tracked, put_tracked},
         entry::{Content, Entry, Numbers, put_content},
-        frame::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHeader, FramePlace, Kind},
+        frame::{FRAME_BYTES_MAX, FrameHeader, FramePlace, Kind},
         header::{HEADER_BYTES, REWRITTEN, SegmentHeader},
-        names::{NameKind, NewName, put_name},
-        varint::put,
+        names::{NameKind, NamesWriter},
     },
     index::{Indexed, MemoryIndex},
     options::Options,
@@ -48,10 +47,9 @@ pub(crate) struct Draft {
     /// The old frame's ordinal, until an event says its own.
     ordinal: u32,
     recorded_at_ns: i64,
-    names: Vec<u8>,
-    names_count: u64,
+    names: NamesWriter,
     tracked: Vec<u8>,
-    entries: Vec<u8>,
+    entries: Entries,
     placed: Vec<Placed>,
 }
 
@@ -80,21 +78,15 @@ impl Draft {
 
     /// The body of a frame of events, or the end of one that says what is lost.
     fn put_into(&self, body: &mut Vec<u8>) {
-        put(body, self.names_count);
-        body.extend_from_slice(&self.names);
+        self.names.put_into(body);
         body.extend_from_slice(&self.tracked);
-        body.extend_from_slice(&self.entries);
-    }
-
-    fn name(&mut self, new: NewName<'_>) {
-        put_name(&mut self.names, new);
-        self.names_count += 1;
+        self.entries.put_into(body);
     }
 
     fn stream(&mut self, index: &mut MemoryIndex, name: &StreamName) -> u32 {
         let (number, is_new) = index.intern_stream(name);
         if is_new {
-            self.name(NewName { kind: NameKind::Stream, number, name: name.as_str() });
+            self.names.put(NameKind::Stream, number, name.as_str());
         }
         number
     }
@@ -102,7 +94,7 @@ impl Draft {
     fn event_type(&mut self, index: &mut MemoryIndex, name: &EventType) -> u32 {
         let (number, is_new) = index.intern_type(name);
         if is_new {
-            self.name(NewName { kind: NameKind::Type, number, name: name.as_str() });
+            self.names.put(NameKind::Type, number, name.as_str());
         }
         number
     }
@@ -110,7 +102,7 @@ impl Draft {
     fn tag(&mut self, index: &mut MemoryIndex, name: &Tag) -> u32 {
         let (number, is_new) = index.intern_tag(name);
         if is_new {
-            self.name(NewName { kind: NameKind::Tag, number, name: name.as_str() });
+            self.names.put(NameKind::Tag, number, name.as_str());
         }
         number
     }
@@ -204,7 +196,8 @@ impl Output {
             draft.ordinal = ordinal;
         }
         let content = content(new, gap);
-        put_content(&mut draft.entries, &content, &Numbers { stream, event_type, tags: &tags });
+        let numbers = Numbers { stream, event_type, tags: &tags };
+        draft.entries.add(|bytes| put_content(bytes, &content, &numbers));
         let (revision, id) = (content.revision, content.id);
         draft.placed.push(Placed { ordinal, stream, event_type, tags, revision, id });
     }
@@ -232,13 +225,13 @@ impl Output {
     }
 
     fn frame(&mut self, draft: Draft, (first, last): (bool, bool)) -> Result<(), Fault> {
-        let mut body = Vec::with_capacity(draft.names.len() + draft.entries.len() + 8);
+        let mut body = Vec::with_capacity(draft.entries.len());
         draft.put_into(&mut body);
         let header = FrameHeader {
             len: 0,
             ordinal: draft.ordinal,
             recorded_at_ns: draft.recorded_at_ns,
-            durable: 0,
+            pending: 0,
             count: u16::try_from(draft.placed.len()).expect("the old frame held as many"),
             kind: Kind::Events,
             first,
@@ -273,9 +266,9 @@ impl Output {
             return Err(Fault::Damaged { file: self.unfinished.clone(), offset, what });
         }
         // The file gets its name when all of it is durable.
-        let header = FrameHeader { len, durable: place, ..header };
+        let header = FrameHeader { len, pending: 0, ..header };
         let start = self.buffer.len();
-        self.buffer.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
+        self.buffer.resize(start + header.head_bytes(), 0);
         self.buffer.extend_from_slice(body);
         let frame = self.buffer.get_mut(start..).expect("it was appended above");
         header.seal(frame, FramePlace { seed: self.header.seed, offset });

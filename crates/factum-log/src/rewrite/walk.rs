@@ -3,7 +3,7 @@
 use crate::{
     error::Fault,
     format::{
-        frame::{self, FRAME_HEADER_BYTES, FrameHeader, Kind},
+        frame::{self, FRAME_HEADER_BYTES_MAX, FrameHeader, Kind},
         header::HEADER_BYTES,
         names::{NameKind, NewName},
     },
@@ -40,7 +40,7 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         let (segment, offset) = (self.segment, self.at);
-        let head = self.window.at(offset, FRAME_HEADER_BYTES as u64)?;
+        let head = self.window.at(offset, FRAME_HEADER_BYTES_MAX as u64)?;
         let len = FrameHeader::decode(head).map_or(0, |header| header.frame_bytes() as u64);
         // First, as it may be what is found to be damaged.
         self.window.at(offset, len)?;
@@ -63,11 +63,11 @@ pub(super) struct Names {
 
 impl Names {
     /// Takes in a name; `None` if its number is not the next one.
-    pub(super) fn learn(&mut self, new: NewName<'_>) -> Option<()> {
+    pub(super) fn learn(&mut self, new: &NewName<'_>) -> Option<()> {
         fn push<N>(list: &mut Vec<N>, number: u32, name: N) -> Option<()> {
             (number as usize == list.len()).then(|| list.push(name))
         }
-        let name = new.name.into();
+        let name = (*new.name).into();
         match new.kind {
             NameKind::Stream => push(&mut self.streams, new.number, StreamName::trusted(name)),
             NameKind::Type => push(&mut self.types, new.number, EventType::trusted(name)),

@@ -3,7 +3,7 @@
 use super::{Reply, Writer};
 use crate::{
     error::Fault,
-    format::frame::{FRAME_HEADER_BYTES, FrameHeader, Kind},
+    format::frame::{FrameHeader, Kind},
     planted::{Bug, is_on},
     recovery::Closed,
     shared::Counters,
@@ -86,19 +86,7 @@ impl Writer {
 
     /// Writes a frame without content, which says that all before it is durable, and syncs.
     pub(super) fn mark(&mut self, kind: Kind) -> Result<(), Fault> {
-        let header = FrameHeader {
-            len: 0,
-            ordinal: self.segment.ordinal(self.next),
-            recorded_at_ns: self.tail.floor_ns,
-            durable: u32::try_from(self.tail.offset).expect("a segment is smaller than 4 GiB"),
-            count: 0,
-            kind,
-            first: true,
-            last: true,
-            tracking: false,
-        };
-        let mut frame = [0; FRAME_HEADER_BYTES];
-        header.seal(&mut frame, self.segment.place(self.tail.offset));
+        let frame = self.marking(kind).alone(self.segment.place(self.tail.offset));
         let segment = &self.segment;
         let written = segment.file.write_at(&frame, self.tail.offset);
         written.map_err(Fault::io("write", &segment.path))?;
@@ -111,6 +99,21 @@ impl Writer {
         Ok(())
     }
 
+    /// The head of a frame that says that all before it is durable.
+    fn marking(&self, kind: Kind) -> FrameHeader {
+        FrameHeader {
+            len: 0,
+            ordinal: self.segment.ordinal(self.next),
+            recorded_at_ns: self.tail.floor_ns,
+            pending: 0,
+            count: 0,
+            kind,
+            first: true,
+            last: true,
+            tracking: false,
+        }
+    }
+
     /// Says in the log that all of it is durable, so that damage to its end is told from a torn
     /// write. Does nothing if nothing was written since the last time.
     pub fn close(&mut self) -> Result<(), Fault> {
@@ -120,7 +123,7 @@ impl Writer {
             return Ok(());
         }
         if is_on(Bug::CloseBeforeMark) {
-            self.say_closed(self.tail.offset + FRAME_HEADER_BYTES as u64);
+            self.say_closed(self.tail.offset + self.marking(Kind::Closed).frame_bytes() as u64);
         }
         self.mark(Kind::Closed).inspect_err(|fault| self.shared.poison(fault))?;
         self.tail.closed = true;

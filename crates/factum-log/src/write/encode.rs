@@ -2,17 +2,17 @@
 
 use crate::{
     format::{
-        body::{Tracked, put_names, put_tracked},
+        body::{Entries, Tracked, put_tracked},
         entry::{Numbers, put_entry},
-        frame::{FRAME_BYTES_AIM, FRAME_HEADER_BYTES, FrameHeader, Kind},
-        names::{NameKind, NewName},
+        frame::{FRAME_BYTES_AIM, FRAME_HEADER_BYTES_MAX, FrameHeader, Kind},
+        names::{NameKind, NamesWriter},
     },
     index::{Indexed, MemoryIndex},
     planted::{Bug, is_on},
     segment::Segment,
 };
 use factum_core::{
-    EventType, StreamName, Tag, Timestamp, Uuid,
+    EventType, StreamName, Timestamp, Uuid,
     judge::{Plan, Planned},
 };
 use std::ops::Range;
@@ -20,7 +20,7 @@ use std::ops::Range;
 /// An upper bound of the bytes that a plan takes in the log.
 pub(super) fn bytes_needed(plan: &Plan) -> u64 {
     // Per event: the head of a frame of its own, and an entry's fields at their longest.
-    const PER_EVENT: usize = FRAME_HEADER_BYTES + 80;
+    const PER_EVENT: usize = FRAME_HEADER_BYTES_MAX + 80;
     const PER_NAME: usize = 16;
     let of = |planned: &Planned| {
         let names = 2 + planned.event.tags.len();
@@ -29,31 +29,7 @@ pub(super) fn bytes_needed(plan: &Plan) -> u64 {
     };
     let tracking = plan.tracking.as_ref().map_or(0, |tracking| 32 + tracking.source.len());
     let events: usize = plan.events.iter().map(of).sum();
-    (FRAME_HEADER_BYTES + 16 + tracking + events) as u64
-}
-
-/// A name that a frame brings.
-#[derive(Debug)]
-enum Fresh {
-    Stream(u32, StreamName),
-    Type(u32, EventType),
-    Tag(u32, Tag),
-}
-
-impl Fresh {
-    fn as_new(&self) -> NewName<'_> {
-        match self {
-            Self::Stream(number, name) => {
-                NewName { kind: NameKind::Stream, number: *number, name: name.as_str() }
-            }
-            Self::Type(number, name) => {
-                NewName { kind: NameKind::Type, number: *number, name: name.as_str() }
-            }
-            Self::Tag(number, name) => {
-                NewName { kind: NameKind::Tag, number: *number, name: name.as_str() }
-            }
-        }
-    }
+    (FRAME_HEADER_BYTES_MAX + 16 + tracking + events) as u64
 }
 
 /// What the index keeps of an event in a frame in the making.
@@ -69,8 +45,10 @@ struct Drafted {
 /// A frame in the making.
 #[derive(Default)]
 struct Draft {
-    fresh: Vec<Fresh>,
-    entries: Vec<u8>,
+    fresh: NamesWriter,
+    entries: Entries,
+    /// Names, tracked position and events, as they are sealed.
+    body: Vec<u8>,
     tags: Vec<u32>,
     drafted: Vec<Drafted>,
 }
@@ -87,7 +65,7 @@ impl Draft {
         for tag in &planned.event.tags {
             let (number, is_new) = index.intern_tag(tag);
             if is_new {
-                self.fresh.push(Fresh::Tag(number, tag.clone()));
+                self.fresh.put(NameKind::Tag, number, tag.as_str());
             }
             self.tags.push(number);
         }
@@ -95,7 +73,7 @@ impl Draft {
         let tags = before..self.tags.len();
         let of_event = self.tags.get(before..).unwrap_or_default();
         let numbers = Numbers { stream, event_type, tags: of_event };
-        put_entry(&mut self.entries, &planned.event, &numbers, revision);
+        self.entries.add(|bytes| put_entry(bytes, &planned.event, &numbers, revision));
         self.drafted.push(Drafted { stream, event_type, tags, revision, id });
     }
 
@@ -105,7 +83,7 @@ impl Draft {
         }
         let (number, is_new) = index.intern_stream(name);
         if is_new {
-            self.fresh.push(Fresh::Stream(number, name.clone()));
+            self.fresh.put(NameKind::Stream, number, name.as_str());
         }
         known.stream = Some((name.clone(), number));
         number
@@ -117,7 +95,7 @@ impl Draft {
         }
         let (number, is_new) = index.intern_type(name);
         if is_new {
-            self.fresh.push(Fresh::Type(number, name.clone()));
+            self.fresh.put(NameKind::Type, number, name.as_str());
         }
         known.event_type = Some((name.clone(), number));
         number
@@ -125,7 +103,7 @@ impl Draft {
 
     /// Empties it, and keeps its room.
     fn clear(&mut self) {
-        self.fresh.clear();
+        self.fresh = NamesWriter::default();
         self.entries.clear();
         self.tags.clear();
         self.drafted.clear();
@@ -171,47 +149,48 @@ impl Encoder<'_> {
             draft.add(planned, &mut known, index);
             let last = nth + 1 == plan.events.len();
             if draft.is_full() && !last {
-                self.seal(&draft, None, Which { first, last: false }, index);
+                self.seal(&mut draft, None, Which { first, last: false }, index);
                 draft.clear();
                 first = false;
             }
         }
-        self.seal(&draft, tracked, Which { first, last: true }, index);
+        self.seal(&mut draft, tracked, Which { first, last: true }, index);
     }
 
     /// Appends a frame to the group, and its events to the index.
     fn seal(
         &mut self,
-        draft: &Draft,
+        draft: &mut Draft,
         tracked: Option<Tracked<'_>>,
         which: Which,
         index: &mut MemoryIndex,
     ) {
         let start = self.group.len();
-        self.group.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
-        let names: Vec<_> = draft.fresh.iter().map(Fresh::as_new).collect();
-        put_names(self.group, &names);
+        let body = &mut draft.body;
+        body.clear();
+        draft.fresh.put_into(body);
         if let Some(tracked) = tracked {
-            put_tracked(self.group, tracked);
+            put_tracked(body, tracked);
         }
-        self.group.extend_from_slice(&draft.entries);
+        draft.entries.put_into(body);
         let narrow = |n: usize| u32::try_from(n).expect("a segment is smaller than 4 GiB");
         let offset = self.offset + start as u64;
-        let bytes = narrow(self.group.len() - start);
         let header = FrameHeader {
-            len: bytes - narrow(FRAME_HEADER_BYTES),
+            len: narrow(body.len()),
             ordinal: index.next(),
             recorded_at_ns: self.recorded_at.0,
-            durable: u32::try_from(if is_on(Bug::ClaimTooMuch) { offset } else { self.offset })
-                .expect("a segment is smaller than 4 GiB"),
+            pending: if is_on(Bug::ClaimTooMuch) { 0 } else { narrow(start) },
             count: u16::try_from(draft.drafted.len()).expect("a full draft is sealed"),
             kind: Kind::Events,
             first: which.first,
             last: which.last,
             tracking: tracked.is_some(),
         };
+        self.group.resize(start + header.head_bytes(), 0);
+        self.group.extend_from_slice(body);
         let frame = self.group.get_mut(start..).expect("the frame was appended above");
         header.seal(frame, self.segment.place(offset));
+        let bytes = narrow(frame.len());
         if !draft.drafted.is_empty() {
             let offset = u32::try_from(offset).expect("a segment is smaller than 4 GiB");
             index.push_frame(offset, bytes);

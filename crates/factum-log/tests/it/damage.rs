@@ -72,7 +72,7 @@ fn a_damaged_carry_is_no_torn_write() {
     drop(open(dir.path(), &Options::default()));
     let (at, header) = frames(&dir.path().join(FIRST))[0];
     assert_eq!(header.kind, Kind::Carry);
-    check_read_only(dir.path(), at + 28);
+    check_read_only(dir.path(), at + 10);
 }
 
 fn as_of(reader: &Reader, event: &RecordedEvent) -> Result<usize, ReadError> {

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 const FIRST: &str = "00000000000000000001.log";
 /// Where the first frame after the carry begins: the head, and a frame with an empty carry.
-const FRAMES: usize = 4096 + 28 + 1;
+const FRAMES: usize = 4096 + 17 + 1;
 
 /// A closed store of three events, 80 bytes or so each.
 fn three(dir: &Path) -> Vec<u64> {
@@ -231,11 +231,12 @@ fn a_torn_payload_that_looks_like_frames_is_opened_soon() {
     let dir = tempfile::tempdir().unwrap();
     let (mut writer, _reader) = open(dir.path(), &Options::default());
     writer.step(vec![append("s-1", [event(1, "t", "x")])]).pop().unwrap().unwrap();
-    let mut head = [0u8; 28];
-    head[4..8].copy_from_slice(&(60u32 << 20).to_le_bytes());
-    head[8..12].copy_from_slice(&1u32.to_le_bytes());
-    head[20..24].copy_from_slice(&4200u32.to_le_bytes());
-    let payload = head.repeat((4 << 20) / 28);
+    // No checksum, flags and time; 60 MiB, ordinal 1, ten bytes pending, no events.
+    let mut head = vec![0u8; 4 + 1 + 8];
+    head.extend_from_slice(&[0x80, 0x80, 0x80, 0x1e, 1, 10, 0]);
+    let said = factum_log::format::frame::FrameHeader::decode(&head).unwrap();
+    assert_eq!((said.len, said.head_bytes()), (60 << 20, head.len()));
+    let payload = head.repeat((4 << 20) / head.len());
     let big = factum_core::EventData { data: payload.into(), ..event(2, "t", "") };
     writer.step(vec![append("s-1", [big])]).pop().unwrap().unwrap();
     drop((writer, _reader));

@@ -216,7 +216,8 @@ fn whole_frames_that_contradict_each_other_are_found() {
     let path = dir.path().join(log(1));
     let at = frames(&path)[9].0 as u64;
     // No name, then the event: length (2 bytes), flags, id, stream, type, and its revision.
-    forge(&path, 9, |_, frame| frame[28 + 1 + 2 + 1 + 16 + 2] += 1);
+    // Behind the head: how many names, flags, id, two numbers, and then the revision.
+    forge(&path, 9, |header, frame| frame[header.head_bytes() + 1 + 1 + 16 + 2] += 1);
     let findings = verified(dir.path()).findings;
     assert!(!findings.is_empty());
     let goes_on = |one: &Finding| matches!(one.defect, Defect::Revisions { .. });

@@ -74,7 +74,7 @@ impl Output {
             len: 0,
             ordinal,
             recorded_at_ns,
-            durable: 0,
+            pending: 0,
             count: u16::try_from(draft.placed.len()).expect("few in a frame"),
             kind: Kind::Lost,
             first: true,
@@ -106,7 +106,8 @@ impl Output {
             data: &[],
             gap: ordinal - next,
         };
-        put_content(&mut draft.entries, &content, &Numbers { stream, event_type, tags: &tags });
+        let numbers = Numbers { stream, event_type, tags: &tags };
+        draft.entries.add(|bytes| put_content(bytes, &content, &numbers));
         draft.placed.push(Placed { ordinal, stream, event_type, tags, revision, id });
     }
 }
