@@ -7,11 +7,12 @@ use super::{
     FrameRef, MemoryIndex, TermKind,
     file::Section,
     hash32,
+    list::put_list,
     names::Names,
     paged::paginate,
     table::{TableBuilder, bucket_of},
 };
-use crate::format::varint::put;
+use crate::format::{names::common, varint::put};
 use std::ops::Range;
 
 /// Frames in a block of the frame table.
@@ -23,7 +24,7 @@ const INSIDE_BYTES_MAX: usize = 64;
 /// Bytes of the head: 32 of fields, then offset and length of each section.
 pub(super) const HEAD_BYTES: usize = 32 + Section::COUNT * 16;
 pub(super) const MAGIC: &[u8; 8] = b"FACTUMIX";
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// Makes the bytes of the index file of a segment with this seed.
 pub(crate) fn build(index: &MemoryIndex, seed: u64) -> Vec<u8> {
@@ -69,58 +70,118 @@ fn put_terms<'a>(
         (0u32..).zip(names.iter()).map(|(nth, name)| (hash32(name.as_bytes()), nth)).collect();
     order.sort_unstable();
     let buckets = order.len().div_ceil(BUCKET_RECORDS) as u64;
-    let mut records = Vec::new();
-    let mut starts = Vec::new();
-    let mut by_number = vec![0; order.len()];
+    let mut records = Records::default();
+    let mut by_number = vec![Named::NOWHERE; order.len()];
     for (hash, number) in order {
-        let bucket = bucket_of(hash, buckets);
-        while starts.len() as u64 <= bucket {
-            starts.push(records.len());
-        }
-        let place = by_number.get_mut(number as usize).expect("a place for each name");
-        *place = records.len();
+        records.begin_up_to(bucket_of(hash, buckets));
         let name = names.get(number).expect("each name has a number");
         let list = list_of(number as usize).expect("each name has a list");
-        put_record(&mut records, name, list, section(sections, Section::Postings));
+        if !name.is_empty() {
+            let place = by_number.get_mut(number as usize).expect("a place for each name");
+            *place = records.next();
+        }
+        records.put((name, number), list, section(sections, Section::Postings));
     }
-    starts.resize(usize::try_from(buckets).expect("fewer than names") + 1, records.len());
-    *section(sections, Section::Records(kind)) = records;
+    records.begin_up_to(buckets);
+    *section(sections, Section::Records(kind)) = records.bytes;
     let starts_there = section(sections, Section::Buckets(kind));
-    starts.into_iter().for_each(|at| put_u32(starts_there, at));
+    records.starts.into_iter().for_each(|at| put_u32(starts_there, at));
     let by_number_there = section(sections, Section::ByNumber(kind));
-    by_number.into_iter().for_each(|at| put_u32(by_number_there, at));
+    by_number.into_iter().for_each(|named| named.put(buckets, by_number_there));
 }
 
-fn put_record(
-    record: &mut Vec<u8>,
-    name: &str,
-    (first_revision, ordinals): ListOf<'_>,
-    postings: &mut Vec<u8>,
-) {
-    put(record, name.len() as u64);
-    record.extend_from_slice(name.as_bytes());
-    if let Some(revision) = first_revision {
-        put(record, revision);
+/// Where the record of a number is: its bucket, and its place in that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Named(u32);
+
+impl Named {
+    /// Of a number whose name is lost.
+    pub(super) const NOWHERE: Self = Self(u32::MAX);
+    const NTH_BITS: u32 = 8;
+    /// A place that is this or above: such records say their numbers.
+    pub(super) const LATE: u32 = (1 << Self::NTH_BITS) - 1;
+
+    /// Bytes that it takes where there are so many buckets.
+    pub(super) fn bytes(buckets: u64) -> usize {
+        if buckets < 1 << 16 { 3 } else { 4 }
     }
-    put(record, ordinals.len() as u64);
-    let at = postings.len();
-    put_list(postings, ordinals);
-    let len = postings.len() - at;
-    let is_outside = len > INSIDE_BYTES_MAX;
-    put(record, (len as u64) << 1 | u64::from(is_outside));
-    if is_outside {
-        put(record, at as u64);
-        put(record, ordinals.last().copied().unwrap_or(0).into());
-    } else {
-        record.extend(postings.drain(at..));
+
+    fn put(self, buckets: u64, out: &mut Vec<u8>) {
+        let bytes = self.0.to_le_bytes();
+        out.extend_from_slice(bytes.get(..Self::bytes(buckets)).expect("three or four"));
+    }
+
+    /// The bucket and the place; `None` of what is nowhere.
+    pub(super) fn read(bytes: &[u8]) -> Option<(u64, u32)> {
+        let mut all = [0; 4];
+        all.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        let said = u32::from_le_bytes(all);
+        let is_there = bytes.iter().any(|byte| *byte != u8::MAX);
+        is_there.then_some((u64::from(said >> Self::NTH_BITS), said & Self::LATE))
     }
 }
 
-fn put_list(buffer: &mut Vec<u8>, ordinals: &[u32]) {
-    let mut before = 0;
-    for ordinal in ordinals {
-        put(buffer, u64::from(ordinal - before));
-        before = *ordinal;
+/// Records in the making: each says how much of its name is as in the one before in its bucket.
+#[derive(Default)]
+struct Records {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+    /// Records in the bucket so far.
+    count: u32,
+    name: Vec<u8>,
+}
+
+impl Records {
+    /// Begins all buckets up to this one, unless it has begun.
+    fn begin_up_to(&mut self, bucket: u64) {
+        while self.starts.len() as u64 <= bucket {
+            self.starts.push(self.bytes.len());
+            self.count = 0;
+            self.name.clear();
+        }
+    }
+
+    /// Where the next record will be.
+    fn next(&self) -> Named {
+        let bucket = u32::try_from(self.starts.len() - 1).ok().filter(|it| *it < 1 << 24);
+        let bucket = bucket.expect("a segment's names are few");
+        Named(bucket << Named::NTH_BITS | self.count.min(Named::LATE))
+    }
+
+    fn put(
+        &mut self,
+        (name, number): (&str, u32),
+        (first_revision, ordinals): ListOf<'_>,
+        postings: &mut Vec<u8>,
+    ) {
+        let shared = common(&self.name, name.as_bytes());
+        let rest = name.as_bytes().get(shared..).unwrap_or_default();
+        let is_late = self.count >= Named::LATE;
+        self.count += 1;
+        self.name.truncate(shared);
+        self.name.extend_from_slice(rest);
+        let record = &mut self.bytes;
+        put(record, (shared as u64) << 1 | u64::from(is_late));
+        put(record, rest.len() as u64);
+        record.extend_from_slice(rest);
+        if is_late {
+            put(record, number.into());
+        }
+        if let Some(revision) = first_revision {
+            put(record, revision);
+        }
+        let at = postings.len();
+        put_list(postings, ordinals);
+        let len = postings.len() - at;
+        let is_outside = len > INSIDE_BYTES_MAX;
+        put(record, (ordinals.len() as u64) << 1 | u64::from(is_outside));
+        if is_outside {
+            put(record, at as u64);
+            put(record, len as u64);
+            put(record, ordinals.last().copied().unwrap_or(0).into());
+        } else {
+            record.extend(postings.drain(at..));
+        }
     }
 }
 

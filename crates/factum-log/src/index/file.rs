@@ -2,9 +2,10 @@
 
 use super::{
     AllLost, FrameRef, Lost, StreamPart, StreamSpan, TermKind, WholeTerm,
-    build::{FRAME_BLOCK, HEAD_BYTES, MAGIC, VERSION},
+    build::{FRAME_BLOCK, HEAD_BYTES, MAGIC, Named, VERSION},
     hash32,
     ids::upper,
+    list::{read_list, skip_list},
     memory::span_of,
     paged::{Paged, Sequential},
     pages::PageCache,
@@ -22,7 +23,7 @@ pub(super) enum Section {
     Buckets(TermKind),
     /// Terms, in the order of their names' hashes.
     Records(TermKind),
-    /// Where the record of each number is: u32.
+    /// Where the record of each number is: three or four bytes.
     ByNumber(TermKind),
     /// The lists that are too long for a record.
     Postings,
@@ -60,7 +61,8 @@ impl Section {
 /// What the file says of a term.
 #[derive(Clone, Debug)]
 struct Record<'a> {
-    name: &'a [u8],
+    /// Said by those whose place in the bucket does not say it.
+    number: Option<u32>,
     /// Of a stream: the revision of its first event here.
     first_revision: u64,
     count: u32,
@@ -75,17 +77,28 @@ enum Place<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn read(reader: &mut Reader<'a>, kind: TermKind) -> Option<Self> {
-        let name = reader.sized()?;
+    /// Reads a record of which the name before it is given, and makes its own of that.
+    fn read(reader: &mut Reader<'a>, kind: TermKind, name: &mut Vec<u8>) -> Option<Self> {
+        let head = reader.varint()?;
+        let shared = usize::try_from(head >> 1).ok().filter(|shared| *shared <= name.len())?;
+        name.truncate(shared);
+        name.extend_from_slice(reader.sized()?);
+        let number = if head & 1 == 1 { Some(reader.varint_u32()?) } else { None };
         let first_revision = if kind == TermKind::Stream { reader.varint()? } else { 0 };
-        let count = reader.varint_u32()?;
-        let place = reader.varint()?;
-        let len = place >> 1;
-        let list = match place & 1 {
-            0 => Place::Inside(reader.take(usize::try_from(len).ok()?)?),
-            _ => Place::Outside { at: reader.varint()?, len, last: reader.varint_u32()? },
+        let said = reader.varint()?;
+        let count = u32::try_from(said >> 1).ok()?;
+        let list = match said & 1 {
+            0 => {
+                let mut behind = *reader;
+                skip_list(&mut behind, count)?;
+                Place::Inside(reader.take(behind.at() - reader.at())?)
+            }
+            _ => {
+                let (at, len, last) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
+                Place::Outside { at, len, last }
+            }
         };
-        Some(Self { name, first_revision, count, list })
+        Some(Self { number, first_revision, count, list })
     }
 }
 
@@ -103,14 +116,9 @@ enum TermList {
     At { at: u64, len: u64, last: u32 },
 }
 
-fn read_list(bytes: &[u8], count: u32) -> Option<Vec<u32>> {
+fn whole_list(bytes: &[u8], count: u32) -> Option<Vec<u32>> {
     let mut reader = Reader::new(bytes);
-    let mut ordinals = Vec::with_capacity(bytes.len().min(count as usize));
-    let mut ordinal = 0u32;
-    for _ in 0..count {
-        ordinal = ordinal.checked_add(reader.varint_u32()?)?;
-        ordinals.push(ordinal);
-    }
+    let ordinals = read_list(&mut reader, count)?;
     reader.is_at_end().then_some(ordinals)
 }
 
@@ -120,8 +128,7 @@ struct Span {
     len: u64,
 }
 
-/// What most records take at most, in bytes, and any.
-const RECORD_BYTES_LIKELY: u64 = 48;
+/// What a record takes at most, in bytes.
 const RECORD_BYTES_MAX: usize = factum_core::name::NAME_BYTES_MAX + 128;
 
 /// The index of a sealed segment.
@@ -200,34 +207,50 @@ impl IndexFile {
         if u64::from(number) >= self.names(kind) {
             return Ok(None);
         }
-        let [at] = self.u32s(Section::ByNumber(kind), number.into())?;
-        let records = self.span_of(Section::Records(kind)).len;
-        let left = records.checked_sub(at.into()).ok_or_else(|| self.pages.damage(0))?;
-        // Mostly the first look is enough.
-        for most in [RECORD_BYTES_LIKELY, RECORD_BYTES_MAX as u64] {
-            let bytes = self.read(Section::Records(kind), at.into(), left.min(most))?;
-            if let Some(name) = Reader::new(&bytes).sized() {
-                let name = std::str::from_utf8(name).map_err(|_| self.pages.damage(0))?;
+        let width = Named::bytes(self.buckets(kind)) as u64;
+        let place = self.read(Section::ByNumber(kind), u64::from(number) * width, width)?;
+        let Some((bucket, place)) = Named::read(&place) else { return Ok(Some("".into())) };
+        let bytes = self.bucket(kind, bucket)?;
+        let (mut reader, mut name) = (Reader::new(&bytes), Vec::new());
+        let damage = || self.pages.damage(0);
+        for nth in 0.. {
+            let record = Record::read(&mut reader, kind, &mut name).ok_or_else(damage)?;
+            let is_it = match record.number {
+                None => nth == place,
+                Some(said) => said == number,
+            };
+            if is_it {
+                let name = std::str::from_utf8(&name).map_err(|_| damage())?;
                 return Ok(Some(name.into()));
             }
         }
-        Err(self.pages.damage(0))
+        Err(damage())
+    }
+
+    /// How many buckets the records of a kind have.
+    fn buckets(&self, kind: TermKind) -> u64 {
+        (self.span_of(Section::Buckets(kind)).len / 4).saturating_sub(1)
+    }
+
+    /// The records of a bucket.
+    fn bucket(&self, kind: TermKind, bucket: u64) -> Result<Vec<u8>, Fault> {
+        let [start, end] = self.u32s(Section::Buckets(kind), bucket)?;
+        let len = end.checked_sub(start).ok_or_else(|| self.pages.damage(0))?;
+        self.read(Section::Records(kind), start.into(), len.into())
     }
 
     /// What is said of a name.
     fn term(&self, kind: TermKind, name: &str) -> Result<Option<Term>, Fault> {
-        let buckets = (self.span_of(Section::Buckets(kind)).len / 4).saturating_sub(1);
+        let buckets = self.buckets(kind);
         if buckets == 0 {
             return Ok(None);
         }
-        let bucket = bucket_of(hash32(name.as_bytes()), buckets);
-        let [start, end] = self.u32s(Section::Buckets(kind), bucket)?;
-        let len = end.checked_sub(start).ok_or_else(|| self.pages.damage(0))?;
-        let bytes = self.read(Section::Records(kind), start.into(), len.into())?;
-        let mut reader = Reader::new(&bytes);
+        let bytes = self.bucket(kind, bucket_of(hash32(name.as_bytes()), buckets))?;
+        let (mut reader, mut there) = (Reader::new(&bytes), Vec::new());
         while !reader.is_at_end() {
-            let record = Record::read(&mut reader, kind).ok_or_else(|| self.pages.damage(0))?;
-            if record.name == name.as_bytes() {
+            let record = Record::read(&mut reader, kind, &mut there);
+            let record = record.ok_or_else(|| self.pages.damage(0))?;
+            if there == name.as_bytes() {
                 return self.found(&record).map(Some);
             }
         }
@@ -254,7 +277,7 @@ impl IndexFile {
         let list = match record.list {
             Place::Outside { at, len, last } => TermList::At { at, len, last },
             Place::Inside(bytes) => {
-                TermList::Read(read_list(bytes, count).ok_or_else(|| self.pages.damage(0))?)
+                TermList::Read(whole_list(bytes, count).ok_or_else(|| self.pages.damage(0))?)
             }
         };
         Ok(Term { first_revision, count, list })
@@ -266,7 +289,7 @@ impl IndexFile {
             TermList::Read(ordinals) => Ok(ordinals),
             TermList::At { at, len, .. } => {
                 let bytes = self.read(Section::Postings, at, len)?;
-                read_list(&bytes, term.count).ok_or_else(|| self.pages.damage(0))
+                whole_list(&bytes, term.count).ok_or_else(|| self.pages.damage(0))
             }
         }
     }
@@ -361,15 +384,16 @@ impl IndexFile {
 
     /// How many names of a kind there are.
     pub(super) fn names(&self, kind: TermKind) -> u64 {
-        self.span_of(Section::ByNumber(kind)).len / 4
+        self.span_of(Section::ByNumber(kind)).len / Named::bytes(self.buckets(kind)) as u64
     }
 
     /// The hashes of all names of a kind, ascending.
     pub(super) fn hashes(&self, kind: TermKind) -> impl Iterator<Item = Result<u32, Fault>> {
         let mut records = self.sequential(Section::Records(kind));
+        let mut name = Vec::new();
         std::iter::from_fn(move || {
             let hash = |reader: &mut Reader<'_>| {
-                Record::read(reader, kind).map(|record| hash32(record.name))
+                Record::read(reader, kind, &mut name).map(|_| hash32(&name))
             };
             (!records.is_at_end()).then(|| records.parse(RECORD_BYTES_MAX, hash))
         })

@@ -61,11 +61,14 @@ impl TableBuilder {
         let bucket = self.starts.len() as u64;
         self.starts.push(u32::try_from(self.bytes).expect("a table is smaller than 4 GiB"));
         put(out, self.pending.len() as u64);
-        let mut before = floor(bucket, self.buckets);
-        for (key, value) in self.pending.drain(..) {
-            put(out, u64::from(key - before));
-            put(out, value.into());
-            before = key;
+        let largest = self.pending.iter().map(|pair| pair.1).max();
+        if let Some(width) = largest.map(|value| u32::BITS - value.leading_zeros()) {
+            put(out, width.into());
+            let mut before = floor(bucket, self.buckets);
+            for (key, value) in self.pending.drain(..) {
+                put(out, u64::from(key - before) << width | u64::from(value));
+                before = key;
+            }
         }
         self.bytes += out.len() - from;
     }
@@ -85,9 +88,10 @@ pub(super) fn values(bytes: &[u8], key: u32, buckets: u64) -> Option<Vec<u32>> {
     let mut reader = Reader::new(bytes);
     let mut at = floor(bucket_of(key, buckets), buckets);
     let mut found = Vec::new();
-    for _ in 0..reader.varint()? {
-        at = at.checked_add(reader.varint_u32()?)?;
-        let value = reader.varint_u32()?;
+    let (count, width) = read_head(&mut reader)?;
+    for _ in 0..count {
+        let (step, value) = split(reader.varint()?, width)?;
+        at = at.checked_add(step)?;
         match at.cmp(&key) {
             Ordering::Less => {}
             Ordering::Equal => found.push(value),
@@ -98,6 +102,19 @@ pub(super) fn values(bytes: &[u8], key: u32, buckets: u64) -> Option<Vec<u32>> {
     reader.is_at_end().then_some(found)
 }
 
+/// How many pairs a bucket has, and how many bits of each are the number.
+fn read_head(reader: &mut Reader<'_>) -> Option<(u64, u32)> {
+    let count = reader.varint()?;
+    let width = if count == 0 { 0 } else { reader.varint_u32()? };
+    (width <= u32::BITS).then_some((count, width))
+}
+
+/// Difference of key, and number.
+fn split(pair: u64, width: u32) -> Option<(u32, u32)> {
+    let value = pair & ((1 << width) - 1);
+    Some((u32::try_from(pair >> width).ok()?, u32::try_from(value).ok()?))
+}
+
 /// Reads a table from front to back.
 #[derive(Debug)]
 pub(super) struct TableReader<'a> {
@@ -105,12 +122,13 @@ pub(super) struct TableReader<'a> {
     buckets: u64,
     next_bucket: u64,
     left: u64,
+    width: u32,
     at: u32,
 }
 
 impl<'a> TableReader<'a> {
     pub(super) fn new(bytes: Sequential<'a>, pairs: u64) -> Self {
-        Self { bytes, buckets: buckets(pairs), next_bucket: 0, left: 0, at: 0 }
+        Self { bytes, buckets: buckets(pairs), next_bucket: 0, left: 0, width: 0, at: 0 }
     }
 
     fn pair(&mut self) -> Result<Option<(u32, u32)>, Fault> {
@@ -118,14 +136,15 @@ impl<'a> TableReader<'a> {
             if self.next_bucket == self.buckets {
                 return Ok(None);
             }
-            self.left = self.bytes.parse(PAIR_BYTES_MAX, |reader| reader.varint())?;
+            (self.left, self.width) = self.bytes.parse(2 * PAIR_BYTES_MAX, read_head)?;
             self.at = floor(self.next_bucket, self.buckets);
             self.next_bucket += 1;
         }
         self.left -= 1;
-        let at = self.at;
+        let (at, width) = (self.at, self.width);
         let pair = self.bytes.parse(PAIR_BYTES_MAX, |reader| {
-            Some((at.checked_add(reader.varint_u32()?)?, reader.varint_u32()?))
+            let (step, value) = split(reader.varint()?, width)?;
+            Some((at.checked_add(step)?, value))
         })?;
         self.at = pair.0;
         Ok(Some(pair))

@@ -18,7 +18,7 @@ use std::{
 };
 
 pub(super) const MAGIC: &[u8; 8] = b"FACTUMDR";
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// Bytes of the head: 24 of fields, then pairs, offset of the starts and of the pairs, and the end
 /// of these, of each table.
 pub(super) const HEAD_BYTES: usize = 24 + TABLES * 32;
