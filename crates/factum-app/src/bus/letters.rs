@@ -10,9 +10,9 @@ use crate::{
     consumer::{EventError, Failure},
 };
 use factum_core::{
-    AnyStore, Append, ContentType, EventData, EventStore, EventType, Freshness, InvalidName,
-    Position, Query, Read, ReadError, RecordedEvent, Revision, StreamName, Timestamp, Uuid,
-    next_batch,
+    AnyStore, Append, AppendError, Check, ContentType, EventData, EventStore, EventType, Freshness,
+    InvalidName, Position, Query, Read, ReadError, RecordedEvent, Revision, StreamName, Timestamp,
+    Uuid, next_batch,
     page::{PageBuilder, Place},
 };
 use serde::{Deserialize, Serialize};
@@ -89,8 +89,9 @@ pub(crate) fn stream(consumer: &str, lane: &str) -> Result<StreamName, InvalidNa
     StreamName::new(&format!("{}-{lane}", category(consumer)))
 }
 
+/// A category ends at the first `-`, so that a name has none here.
 fn category(consumer: &str) -> String {
-    format!("deadletters.{consumer}")
+    format!("deadletters.{}", consumer.replace('%', "%25").replace('-', "%2D"))
 }
 
 fn lane_of_stream(stream: &StreamName) -> String {
@@ -226,6 +227,8 @@ pub(crate) struct Letters {
     /// Written in one append with what was done.
     settling: Vec<(StreamName, EventData)>,
     app: App,
+    /// That this instance of the app has the consumer.
+    pub(crate) fence: Option<Check>,
 }
 
 impl Letters {
@@ -238,6 +241,7 @@ impl Letters {
             written: Vec::new(),
             settling: Vec::new(),
             app,
+            fence: None,
         }
     }
 
@@ -356,7 +360,8 @@ impl Letters {
         let written = self.take_settling().into_iter().chain(std::mem::take(&mut self.written));
         let mut written = written.peekable();
         while written.peek().is_some() {
-            let mut append = Append::default();
+            let checks = self.fence.iter().cloned().collect();
+            let mut append = Append { checks, ..Append::default() };
             let mut bytes = 0;
             while let Some((_, next)) = written.peek()
                 && (append.events.is_empty() || (several && bytes < APPEND_BYTES_MAX))
@@ -366,10 +371,15 @@ impl Letters {
             }
             match self.app.send(append, SENDS_MAX).await {
                 Ok(_) => {}
-                Err(error) if error.is_retryable() => return Err(Failure::away(error)),
+                Err(error) if is_away(&error) => return Err(Failure::away(error)),
                 Err(error) => return Err(Failure::fatal(error)),
             }
         }
         Ok(())
     }
+}
+
+/// Another instance of the app has the consumer, or the store does not answer.
+pub(super) fn is_away(error: &AppendError) -> bool {
+    matches!(error, AppendError::Conflict { .. }) || error.is_retryable()
 }

@@ -58,6 +58,8 @@ pub(crate) struct Pending {
     /// Every event up to here was taken.
     through: Position,
     saved: Saved,
+    /// That this instance of the app has the process.
+    pub(crate) fence: Option<Check>,
     /// What was taken is not what is stored: nothing is appended any more until `recover`.
     broken: bool,
 }
@@ -89,6 +91,7 @@ impl Pending {
                 at: Timestamp(0),
                 expected: Expected::NoStream,
             },
+            fence: None,
             broken: false,
         }
     }
@@ -219,7 +222,8 @@ impl Pending {
     async fn send(&mut self, append: Append) -> Result<Receipt, Failure> {
         let alone = Check::NoMatch { query: self.journal.query(), after: self.known };
         let can = self.app.store().capabilities().query_checks;
-        let append = if can { append.checking(alone) } else { append };
+        let mut append = if can { append.checking(alone) } else { append };
+        append.checks.extend(self.fence.clone());
         match self.app.send(append, SENDS_MAX).await {
             Ok(receipt) => {
                 self.known = self.known.max(receipt.position);

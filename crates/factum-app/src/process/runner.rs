@@ -20,7 +20,7 @@ use crate::{
     decision::{CommandSet, DispatchError, Reply},
     event::{EventSet, Raw},
 };
-use factum_core::{Position, RecordedEvent, Timestamp, Uuid};
+use factum_core::{Check, Position, RecordedEvent, Timestamp, Uuid};
 use std::{sync::Arc, time::Duration};
 
 /// How often a command is tried before it is parked.
@@ -314,6 +314,11 @@ impl<P: Process> Handler for Runner<P> {
 
     fn parked(&self) -> u64 {
         self.letters.count()
+    }
+
+    fn fence(&mut self, fence: Check) {
+        self.letters.fence = Some(fence.clone());
+        self.pending.fence = Some(fence);
     }
 
     fn due(&self) -> Option<Timestamp> {

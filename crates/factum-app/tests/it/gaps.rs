@@ -29,11 +29,27 @@ pub(crate) struct Gaps {
     calls: Arc<AtomicU32>,
     at: u32,
     gap: Gap,
+    /// How many calls the gap is wide.
+    width: u32,
+    /// Only appends are counted.
+    appends: bool,
 }
 
 impl Gaps {
     pub(crate) fn new(store: AnyStore, part: SimWorld, at: u32, gap: Gap) -> Self {
-        Self { store, part, calls: Arc::default(), at, gap }
+        Self { store, part, calls: Arc::default(), at, gap, width: 1, appends: false }
+    }
+
+    /// The same, and the gap is so many calls wide.
+    pub(crate) fn for_calls(mut self, width: u32) -> Self {
+        self.width = width;
+        self
+    }
+
+    /// The same, and only appends are counted.
+    pub(crate) fn at_appends(mut self) -> Self {
+        self.appends = true;
+        self
     }
 
     /// Whether there were so many calls.
@@ -42,9 +58,12 @@ impl Gaps {
     }
 
     /// Counts a call; answers what happens beside it.
-    fn call(&self) -> Option<Gap> {
+    fn call(&self, is_append: bool) -> Option<Gap> {
+        if self.appends && !is_append {
+            return None;
+        }
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        (call == self.at).then_some(self.gap)
+        (self.at..self.at.saturating_add(self.width)).contains(&call).then_some(self.gap)
     }
 
     async fn die(&self) {
@@ -57,7 +76,7 @@ impl Gaps {
         call: impl Future<Output = Result<T, ReadError>>,
     ) -> Result<T, ReadError> {
         let away = || ReadError::Unavailable { why: "the cable".into() };
-        match self.call() {
+        match self.call(false) {
             None => call.await,
             Some(Gap::Away { .. }) => Err(away()),
             Some(Gap::Dies { .. }) => {
@@ -72,7 +91,7 @@ impl Gaps {
         call: impl Future<Output = Result<T, AppendError>>,
     ) -> Result<T, AppendError> {
         let unknown = || AppendError::Unknown { why: "the cable".into() };
-        match self.call() {
+        match self.call(true) {
             None => call.await,
             Some(Gap::Away { after }) => {
                 if after {

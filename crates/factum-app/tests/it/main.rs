@@ -5,6 +5,7 @@ mod aggregates;
 mod attributes;
 mod away;
 mod between;
+mod bus;
 mod compile;
 mod consumers;
 mod courses;

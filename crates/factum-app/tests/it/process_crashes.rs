@@ -3,16 +3,20 @@
 
 use crate::{
     gaps::{Gap, Gaps},
-    payments::{Payment, Place, Receive, Shop},
+    payments::{OrderPlaced, Payment, Place, Receive, Shop},
 };
-use factum_app::{EventStore, OnError, StreamName, process::minutes};
-use factum_core::Change;
-use std::{collections::BTreeMap, time::Duration};
+use factum_app::{
+    App, EventStore, Metadata, OnError, StreamName, consumer::RunState, event::Draft,
+    process::minutes,
+};
+use factum_core::{Append, Change};
+use factum_testkit::SimWorld;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Two orders are placed, one is paid; then the same again, some minutes later.
-async fn trade(app: &factum_app::App, first: u32) {
+async fn trade(app: &App, first: u32) {
     for order in first..first + 2 {
         app.execute(Place { order }).await.unwrap();
     }
@@ -158,4 +162,80 @@ fn what_was_away_comes_to_the_same_as_what_was_not() {
     assert!(!status.running);
     assert_eq!((shop.count("order.confirmed"), shop.count("order.cancelled")), (0, 1));
     shop.world.end();
+}
+
+#[test]
+fn a_payment_that_came_in_time_counts_though_nobody_was_there() {
+    for seed in factum_testkit::seeds(10) {
+        let shop = Shop::new(seed);
+        let client = shop.client();
+        let app = shop.start::<Payment>(OnError::Stop);
+        shop.world.run(async { client.execute(Place { order: 1 }).await.unwrap() });
+        shop.run_for(SECOND);
+        drop(app);
+        shop.run_for(minutes(5));
+        shop.world.run(async { client.execute(Receive { order: 1 }).await.unwrap() });
+        shop.run_for(minutes(30));
+        let _app = shop.start::<Payment>(OnError::Stop);
+        shop.run_for(minutes(1));
+        assert_eq!((shop.count("order.confirmed"), shop.count("order.cancelled")), (1, 0));
+        shop.world.end();
+    }
+}
+
+#[test]
+fn a_store_that_is_away_for_long_in_the_middle_of_many_loses_none() {
+    const ORDERS: u32 = 1_600;
+    let shop = Shop::new(1);
+    let client = shop.client();
+    let placed = (0..ORDERS).map(|order| {
+        let id = factum_app::Uuid::from_u128(u128::from(order) + 1);
+        let draft = Draft::new(&OrderPlaced { order }, id, &Metadata::default()).unwrap();
+        (draft.stream, draft.data)
+    });
+    let append = Append { events: placed.collect(), ..Append::default() };
+    shop.world.run(client.store().append(append)).unwrap();
+    // 500 steps are appended in the middle of a batch; the third time the store is away.
+    let part = shop.world.instance("app");
+    let store = Gaps::new(shop.store.clone(), part.clone(), 5, Gap::Away { after: false });
+    let store = store.at_appends().for_calls(12);
+    let _app = shop.start_in::<Payment>(&part, store.clone(), OnError::Stop);
+    shop.run_for(minutes(1));
+    assert!(store.was_reached());
+    assert_eq!(shop.count("process.step.taken"), ORDERS as usize);
+    shop.world.end();
+}
+
+#[test]
+fn another_instance_takes_over_what_was_outstanding() {
+    for seed in factum_testkit::seeds(10) {
+        let shop = Shop::new(seed);
+        let client = shop.client();
+        let start = |name: &str| {
+            let part = shop.world.instance(name);
+            let builder = App::builder(shop.store.clone()).world(Arc::new(part.clone()));
+            let builder = builder.shared(SECOND * 5).process::<Payment>(OnError::Stop);
+            (shop.world.run(builder.start()).unwrap(), part)
+        };
+        let (first, second) = (start("first"), start("second"));
+        shop.run_for(SECOND);
+        shop.world.run(trade(&client, 1));
+        // Whoever has it dies now, or a little later; the timers are the other's.
+        shop.run_for(Duration::from_millis(shop.world.below(2_000)));
+        let state = |one: &(App, SimWorld)| {
+            one.0.consumer("payment").unwrap().progress().borrow().state.clone()
+        };
+        let (dies, lives) = match state(&first) {
+            RunState::Running => (&first, &second),
+            _ => (&second, &first),
+        };
+        assert_eq!(state(lives), RunState::Elsewhere, "SEED={seed}");
+        dies.1.kill();
+        shop.run_for(SECOND * 20);
+        assert_eq!(state(lives), RunState::Running, "SEED={seed}");
+        shop.world.run(trade(&client, 11));
+        shop.run_for(minutes(30));
+        check(&shop, &[1, 2, 11, 12], &format!("SEED={seed}"));
+        shop.world.end();
+    }
 }
