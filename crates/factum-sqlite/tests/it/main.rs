@@ -10,5 +10,6 @@ mod groups;
 mod inline;
 mod opening;
 mod processes;
+mod projections;
 mod support;
 mod target;
