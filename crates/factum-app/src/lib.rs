@@ -57,7 +57,7 @@ pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};
 pub use factum_macros::{Command, CommandSet, Event, EventSet, command, data, event, events};
 pub use metadata::Metadata;
 pub use process::{Input, Process, Route, Steps};
-pub use projection::{Projection, Row};
+pub use projection::{Key, Projection, Row};
 #[cfg(feature = "tokio")]
 pub use world::TokioWorld;
 pub use world::World;

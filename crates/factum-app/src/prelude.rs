@@ -1,7 +1,7 @@
 //! What nearly every application needs: `use factum::app::prelude::*;`
 
 pub use crate::{
-    App, Boundary, CommandSet, Ctx, Decision, Envelope, Event, EventSet, ExecuteError, Input,
+    App, Boundary, CommandSet, Ctx, Decision, Envelope, Event, EventSet, ExecuteError, Input, Key,
     Metadata, OnError, Outcome, Process, Projection, Receipt, Reply, Route, Row, Snapshots, State,
     Steps, StreamName, Timestamp, Upcast, Uuid, command, data, emit, emit_all, ensure, event,
     events, nothing,

@@ -16,6 +16,8 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let plain = plain.into_iter().filter(|name| !own.iter().any(|one| one == name));
     let plain = plain.map(|name| Ident::new(name, Span::call_site()));
     item.attrs.insert(0, parse_quote!(#[derive(#(#plain,)* #app::EventSet)]));
+    // The names are those of the structs, which are seldom alone where they are used.
+    item.attrs.push(parse_quote!(#[allow(clippy::enum_variant_names)]));
     let mut structs = Vec::new();
     for variant in &mut item.variants {
         structs.extend(lift(variant, &item.vis, &app)?);

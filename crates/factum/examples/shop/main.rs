@@ -1,0 +1,86 @@
+//! A shop: an order reserves stock, takes a payment and ships, or gives back what it had. One
+//! process orders the steps and compensates them; four views are kept beside.
+//!
+//! `cargo run --example shop`; `FACTUM_URL` names another store than the one in memory:
+//! `file:./shop`, or `factum://127.0.0.1:2113` where `factum dev` runs.
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
+mod fulfilment;
+mod orders;
+mod payments;
+mod stock;
+mod views;
+
+use factum::app::{EventStore, prelude::*};
+use fulfilment::Fulfilment;
+use orders::{Order, OrderCommand, Status};
+use payments::PaymentCommand;
+use stock::StockCommand;
+use views::{CustomerOrders, DailyRevenue, Manifest};
+
+#[tokio::main]
+async fn main() -> Result {
+    let url = std::env::var("FACTUM_URL").unwrap_or_else(|_| "memory:".to_owned());
+    let app = App::builder(factum::open(&url).await?)
+        .service("shop", "1.0")
+        .projection::<Order>(OnError::Stop)
+        .projection::<CustomerOrders>(OnError::Park)
+        .projection::<DailyRevenue>(OnError::Park)
+        .projection::<Manifest>(OnError::Park)
+        .process::<Fulfilment>(OnError::Park)
+        .start()
+        .await?;
+    // Names of its own for each run, so that the example may be run twice over one store.
+    let run = app.store().head().await?.to_string();
+    println!("A shop, in {url}\n");
+    supply(&app, &run).await?;
+    let orders = [("ann", 2, 1_200), ("bob", 9, 5_400), ("cem", 1, 600)];
+    for (customer, count, cents) in orders {
+        buy(&app, &run, (customer, count, cents)).await?;
+    }
+    show(&app, &run).await
+}
+
+/// Three lamps; Ann and Bob can pay anything, Cem nothing.
+async fn supply(app: &App, run: &str) -> Result {
+    let lamp = format!("lamp.{run}");
+    app.execute(StockCommand::Add { stock: lamp, count: 3 }).await?;
+    for (customer, cents) in [("ann", 100_000), ("bob", 100_000), ("cem", 0)] {
+        let wallet = format!("{customer}.{run}");
+        app.execute(PaymentCommand::Allow { wallet, cents }).await?;
+    }
+    Ok(())
+}
+
+/// Places an order, and waits for what becomes of it.
+async fn buy(app: &App, run: &str, (customer, count, cents): (&str, u32, u64)) -> Result {
+    let (order, article) = (format!("{customer}.{run}"), format!("lamp.{run}"));
+    let customer = order.clone();
+    let place = OrderCommand::Place { order: order.clone(), customer, article, count, cents };
+    app.execute(place).actor("web").await?;
+    let settled = |order: &Order| matches!(order.status, Status::Completed | Status::Cancelled);
+    let became = app.view::<Order>().watch(&order).until(settled).await?;
+    let Order { count, status, reason } = became;
+    println!("Order {order}: {count} lamps, {status:?} {reason}");
+    println!("{}", app.process::<Fulfilment>().timeline(&order).await?);
+    Ok(())
+}
+
+async fn show(app: &App, run: &str) -> Result {
+    let head = app.store().head().await?;
+    let left = app.state::<stock::Stock>(format!("lamp.{run}")).await?;
+    println!("Left in stock: {} lamps", left.free());
+    println!("\nOrders by customer:");
+    for row in app.view::<CustomerOrders>().at_least(head).list().await?.rows {
+        println!("  {:<12} {}", row.key, row.value.orders.join(", "));
+    }
+    println!("\nRevenue by day:");
+    for row in app.view::<DailyRevenue>().at_least(head).list().await?.rows {
+        println!("  {}  {:>3}.{:02}", row.key, row.value.cents / 100, row.value.cents % 100);
+    }
+    println!("\nTo be carried, by day:");
+    for row in app.view::<Manifest>().at_least(head).list().await?.rows {
+        println!("  {}  {}", row.key, row.value.parcels.join(", "));
+    }
+    Ok(())
+}
