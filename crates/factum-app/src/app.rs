@@ -9,6 +9,7 @@ use crate::{
         self, Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded,
         Loader, ReadState, Receipt, Snapshot, State,
     },
+    personal::{self, KeyError, KeyStore},
     projection::Views,
     world::World,
 };
@@ -61,6 +62,7 @@ struct Inner {
     world: Arc<dyn World>,
     cache: Cache,
     metadata: Metadata,
+    keys: Option<Arc<dyn KeyStore>>,
     consumers: Consumers,
     views: Views,
 }
@@ -73,6 +75,7 @@ pub struct AppBuilder {
     world: Option<Arc<dyn World>>,
     states_max: usize,
     metadata: Metadata,
+    keys: Option<Arc<dyn KeyStore>>,
     pub(crate) consumers: Vec<Planned>,
     pub(crate) views: Views,
     pub(crate) shared: Option<Duration>,
@@ -92,6 +95,13 @@ impl AppBuilder {
         self
     }
 
+    /// Where the keys of personal data are: see [`crate::personal`].
+    #[cfg(feature = "personal")]
+    pub fn personal(mut self, keys: Arc<dyn KeyStore>) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
     /// How many states of lately made decisions are kept; 0 keeps none.
     pub fn states_max(mut self, states_max: usize) -> Self {
         self.states_max = states_max;
@@ -106,11 +116,11 @@ impl AppBuilder {
     /// which only [`AppBuilder::start`] runs.
     #[must_use]
     pub fn build(self) -> App {
-        let Self { store, world, states_max, metadata, consumers, views, shared: _ } = self;
+        let Self { store, world, states_max, metadata, keys, consumers, views, shared: _ } = self;
         assert!(consumers.is_empty(), "an app with consumers is started: `start().await`");
         let world = world.unwrap_or_else(usual_world);
         let (cache, consumers) = (Cache::new(states_max), Consumers::default());
-        let inner = Inner { store, world, cache, metadata, consumers, views };
+        let inner = Inner { store, world, cache, metadata, keys, consumers, views };
         App(Arc::new(inner), Some(Arc::new(Running::new())))
     }
 }
@@ -138,6 +148,7 @@ impl App {
             world: None,
             states_max: STATES_MAX,
             metadata: Metadata::default(),
+            keys: None,
             consumers: Vec::new(),
             views: Views::default(),
             shared: None,
@@ -175,6 +186,14 @@ impl App {
     #[must_use]
     pub fn world(&self) -> &Arc<dyn World> {
         &self.0.world
+    }
+
+    pub(crate) fn key_store(&self) -> Option<&dyn KeyStore> {
+        self.0.keys.as_deref()
+    }
+
+    pub(crate) fn shared_keys(&self) -> Option<Arc<dyn KeyStore>> {
+        self.0.keys.clone()
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -268,7 +287,19 @@ impl App {
         append: Append,
         sends_max: u32,
     ) -> Result<factum_core::Receipt, AppendError> {
+        let mut append = append;
         let mut sent = 1;
+        while let Err(error) = personal::seal(&mut append, self.key_store()).await {
+            let error = match error {
+                KeyError::Away { .. } => AppendError::Unavailable { why: error.to_string().into() },
+                other => AppendError::Unsupported { what: other.to_string().into() },
+            };
+            if !error.is_retryable() || sent >= sends_max {
+                return Err(error);
+            }
+            self.pause(sent, Duration::from_millis(5), Duration::from_secs(2)).await;
+            sent += 1;
+        }
         loop {
             match self.0.store.append(append.clone()).await {
                 Err(error) if error.is_retryable() && sent < sends_max => {

@@ -42,6 +42,14 @@ impl Cache {
         found?.downcast().ok()
     }
 
+    /// Forgets every state.
+    #[cfg(feature = "personal")]
+    pub(crate) fn clear(&self) {
+        if let Some(states) = &self.0 {
+            states.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     pub(crate) fn put<T: Send + Sync + 'static>(&self, key: Key, state: Arc<T>) {
         if let Some(states) = &self.0 {
             let gone = states.lock().unwrap_or_else(PoisonError::into_inner).push(key, state);

@@ -2,7 +2,7 @@
 
 use crate::{
     Metadata,
-    event::{self, DecodeError, DecodePolicy, Decoded, EventSet},
+    event::{DecodeError, DecodePolicy, Decoded, Decoder, EventSet},
 };
 use factum_core::{Position, RecordedEvent, Revision, StreamName, Timestamp, Uuid};
 
@@ -33,12 +33,15 @@ impl<E: EventSet> Envelope<E> {
         recorded: &RecordedEvent,
         policy: DecodePolicy,
     ) -> Result<Decoded<Self>, DecodeError> {
-        let decoded = event::decode::<E>(recorded, policy)?;
-        Ok(decoded.map(|event| Self { event, recorded: recorded.clone() }))
+        Decoder { policy, keys: None }.envelope(recorded)
     }
 }
 
 impl<E> Envelope<E> {
+    pub(crate) fn new(event: E, recorded: RecordedEvent) -> Self {
+        Self { event, recorded }
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> Uuid {

@@ -12,7 +12,7 @@ mod set;
 mod stream;
 mod upcast;
 
-pub use decode::{DecodeError, Decoded, Raw, Why, decode, decode_json};
+pub use decode::{DecodeError, Decoded, Decoder, Raw, Why, decode, decode_json};
 pub use draft::{Draft, EncodeError};
 pub use history::ReadAs;
 pub use members::Members;
@@ -21,6 +21,7 @@ pub use set::{EventInfo, EventSet, schema_of};
 pub use stream::StreamRule;
 pub use upcast::{Chain, Upcast, chain, first};
 
+use crate::personal::PersonalField;
 use factum_core::{InvalidName, StreamName, Tag, Timestamp};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -71,6 +72,9 @@ pub trait Event:
     /// The version before, where it follows one: see [`Upcast`].
     const OLD: Option<&'static EventInfo> = None;
 
+    /// Its fields with personal data: see [`crate::personal`].
+    const PERSONAL: &'static [PersonalField] = &[];
+
     /// All that is known of it before there is one.
     const INFO: EventInfo = EventInfo {
         event_type: Self::TYPE,
@@ -83,6 +87,11 @@ pub trait Event:
 
     /// The values of its tags, with their keys: `("order", "7")`. A key may repeat.
     fn tag_values(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Whose data each field of [`Event::PERSONAL`] is: `customer:7`.
+    fn subjects(&self) -> Vec<String> {
         Vec::new()
     }
 

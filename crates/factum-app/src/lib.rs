@@ -31,6 +31,7 @@ pub mod event;
 pub mod lease;
 pub mod lock;
 mod metadata;
+pub mod personal;
 #[cfg(feature = "planted")]
 #[doc(hidden)]
 pub mod planted;

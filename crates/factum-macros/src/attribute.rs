@@ -1,13 +1,10 @@
 //! The attributes: they add the derives that an event or a command needs, and keep the settings for
 //! ours.
 
-use crate::path::framework;
+use crate::{path::framework, personal::skip_value};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{
-    Attribute, Data, DeriveInput, Expr, Field, LitStr, Token, Variant, parenthesized, parse_quote,
-    token::Paren,
-};
+use syn::{Attribute, Data, DeriveInput, Field, LitStr, Variant, parse_quote};
 
 /// The event or command with its derives, and the settings where ours finds them.
 pub(crate) fn expand(ours: &str, settings: TokenStream, item: TokenStream) -> TokenStream {
@@ -19,7 +16,7 @@ pub(crate) fn expand(ours: &str, settings: TokenStream, item: TokenStream) -> To
     equip(&mut item, quote!(#app::#ours));
     item.attrs.push(parse_quote!(#[factum(#settings)]));
     if let Data::Struct(data) = &mut item.data {
-        data.fields.iter_mut().for_each(tell_aliases);
+        data.fields.iter_mut().for_each(tell_lock);
     }
     item.into_token_stream()
 }
@@ -62,23 +59,22 @@ fn equip(item: &mut DeriveInput, more: TokenStream) {
     item.attrs.push(parse_quote!(#[schemars(crate = #schemars)]));
 }
 
-/// A schema does not say by which other names serde reads a field; the lock file wants to know.
-fn tell_aliases(field: &mut Field) {
+/// A schema does not say by which other names serde reads a field, nor that it is personal; the
+/// lock file wants to know.
+fn tell_lock(field: &mut Field) {
     let mut aliases: Vec<LitStr> = Vec::new();
     for attribute in field.attrs.iter().filter(|one| one.path().is_ident("serde")) {
         // What does not parse is serde's to complain about.
         let _ = attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("alias") {
                 aliases.push(meta.value()?.parse()?);
-            } else if meta.input.peek(Token![=]) {
-                meta.value()?.parse::<Expr>()?;
-            } else if meta.input.peek(Paren) {
-                let inner;
-                parenthesized!(inner in meta.input);
-                inner.parse::<TokenStream>()?;
+                return Ok(());
             }
-            Ok(())
+            skip_value(&meta)
         });
+    }
+    if field.attrs.iter().any(|one| one.path().is_ident("personal")) {
+        field.attrs.push(parse_quote!(#[schemars(extend("x-personal" = true))]));
     }
     if !aliases.is_empty() {
         field.attrs.push(parse_quote!(#[schemars(extend("x-aliases" = [#(#aliases),*]))]));

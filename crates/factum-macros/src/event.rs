@@ -3,6 +3,7 @@
 use crate::{
     fields::{self, Tagged},
     path::framework,
+    personal,
 };
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -34,6 +35,7 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
             }
         }
     });
+    let personal = personal::items(&personal::of(item, &of_struct)?, &tagged)?;
     let ident = &item.ident;
     let follows = settings.version > settings.since;
     let chain = quote!(#app::event::chain::<#ident>());
@@ -58,6 +60,7 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
             }
 
             #occurred
+            #personal
 
             fn decode(
                 raw: &#app::event::Raw<'_>,

@@ -16,6 +16,7 @@ mod event;
 mod events;
 mod fields;
 mod path;
+mod personal;
 mod set;
 
 use proc_macro::TokenStream;
@@ -40,6 +41,8 @@ use proc_macro::TokenStream;
 /// | `#[tag]` | indexed: `field:value`, by its `Display`; each of a `Vec`, none of a `None` |
 /// | `#[tag("key")]` | the same with another key |
 /// | `#[occurred_at]` | when it happened, in place of when it is stored |
+/// | `#[personal]` | encrypted for whom the first tag names; `None` once that is erased |
+/// | `#[personal(subject = field, erased = value)]` | for another; reads as that once erased |
 #[proc_macro_attribute]
 pub fn event(settings: TokenStream, item: TokenStream) -> TokenStream {
     attribute::expand("Event", settings.into(), item.into()).into()
@@ -91,7 +94,7 @@ pub fn data(settings: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// What `#[event(…)]` adds to the other derives.
-#[proc_macro_derive(Event, attributes(factum, tag, occurred_at))]
+#[proc_macro_derive(Event, attributes(factum, tag, occurred_at, personal))]
 pub fn derive_event(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as syn::DeriveInput);
     let derived = event::derive(&item).or_else(|error| {

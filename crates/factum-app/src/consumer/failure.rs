@@ -1,6 +1,9 @@
 //! What can go wrong while an event is handled: the event's fault, or the world's.
 
-use crate::event::{DecodeError, Raw, Why};
+use crate::{
+    event::{DecodeError, Raw, Why},
+    personal::KeyError,
+};
 use factum_core::{Position, ReadError, RecordedEvent};
 
 /// Why a handler did not do what it was asked to.
@@ -45,6 +48,12 @@ impl Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
+        if error.is_retryable() { Self::away(error) } else { Self::fatal(error) }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
         if error.is_retryable() { Self::away(error) } else { Self::fatal(error) }
     }
 }

@@ -10,7 +10,11 @@ use super::{
     seat::{Interrupt, Seat, Want},
     tenure,
 };
-use crate::{Envelope, event::Decoded};
+use crate::{
+    Envelope,
+    event::{Decoded, Decoder},
+    personal::Keys,
+};
 use factum_core::{
     EventStore, Position, RecordedEvent, Select, Subscribe, next_batch, store::DynBatches,
 };
@@ -153,8 +157,9 @@ impl<'a, H: Handler> Session<'a, H> {
                 Ok(None) => continue,
                 Err(end) => return Err(self.keep_done(end).await),
             };
+            let keys = self.keys(&batch.events).await?;
             for event in &batch.events {
-                if let Err(end) = self.take(event).await {
+                if let Err(end) = self.take(event, keys.as_ref()).await {
                     return Err(self.keep_done(end).await);
                 }
                 self.done = event.position();
@@ -236,8 +241,17 @@ impl<'a, H: Handler> Session<'a, H> {
         });
     }
 
-    async fn take(&mut self, recorded: &RecordedEvent) -> Result<(), End> {
-        match Envelope::<H::Event>::decode_under(recorded, self.seat.shared.spec.decode) {
+    /// The keys of the personal data in a batch. A key store that is away is waited for.
+    async fn keys(&mut self, events: &[RecordedEvent]) -> Result<Option<Keys>, End> {
+        match Keys::of_batch(self.seat.keys.as_deref(), events).await {
+            Ok(keys) => Ok(keys),
+            Err(error) => Err(self.keep_done(Failure::from(error).into()).await),
+        }
+    }
+
+    async fn take(&mut self, recorded: &RecordedEvent, keys: Option<&Keys>) -> Result<(), End> {
+        let decoder = Decoder { policy: self.seat.shared.spec.decode, keys };
+        match decoder.envelope::<H::Event>(recorded) {
             Ok(Decoded::Skip) => Ok(()),
             Ok(Decoded::One(event)) => self.hand_over(recorded, &[event]).await,
             Ok(Decoded::Several(events)) => self.hand_over(recorded, &events).await,

@@ -1,7 +1,7 @@
 //! The side of a running consumer that its app holds on to: what it shall do, and what it does.
 
 use super::{Either, Progress, RunState, Spec, race};
-use crate::{lease::Leases, world::World};
+use crate::{lease::Leases, personal::KeyStore, world::World};
 use factum_core::{AnyStore, Position};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -62,6 +62,7 @@ pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     pub(crate) store: AnyStore,
     pub(crate) world: Arc<dyn World>,
+    pub(crate) keys: Option<Arc<dyn KeyStore>>,
     pub(crate) stop: Stop,
     /// Where several instances of the app share its consumers.
     pub(crate) leases: Option<Leases>,

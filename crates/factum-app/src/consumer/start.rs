@@ -134,8 +134,8 @@ impl AppBuilder {
         for (shared, begin) in seats {
             let (store, world) = (app.store().clone(), app.world().clone());
             let stop = app.running().expect("a built app is held by its user").stop();
-            let leases = leases.clone();
-            begin(&inner, Seat { shared, store, world, stop, leases });
+            let (leases, keys) = (leases.clone(), app.shared_keys());
+            begin(&inner, Seat { shared, store, world, keys, stop, leases });
         }
         Ok(app)
     }

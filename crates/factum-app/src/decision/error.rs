@@ -1,6 +1,9 @@
 //! What can go wrong with a command.
 
-use crate::event::{DecodeError, EncodeError};
+use crate::{
+    event::{DecodeError, EncodeError},
+    personal::KeyError,
+};
 use factum_core::{AppendError, InvalidName, ReadError, StreamName};
 
 /// Why a state could not be read.
@@ -16,6 +19,10 @@ pub enum LoadError {
     /// A fact in the boundary cannot be read. Nothing is decided without it.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The keys of its personal data could not be had. See whether it
+    /// [is retryable](KeyError::is_retryable).
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// Why a command was not done. Nothing was written, but for [`ExecuteError::Append`] with an
@@ -78,6 +85,7 @@ impl<R> ExecuteError<R> {
             Self::Exhausted { .. } => true,
             Self::Append(error) => error.is_retryable(),
             Self::Load(LoadError::Read(error)) => error.is_retryable(),
+            Self::Load(LoadError::Keys(error)) => error.is_retryable(),
             _ => false,
         }
     }

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     App,
     cache::Key,
-    event::{EventSet, Raw},
+    event::Decoder,
+    personal::Keys,
     planted::{Bug, is_on},
 };
 use factum_core::{
@@ -63,8 +64,9 @@ impl<S: State> Loaded<S> {
         }
     }
 
-    fn fold(&mut self, recorded: &RecordedEvent) -> Result<(), LoadError> {
-        let decoded = S::Event::decode(&Raw::of(recorded))?;
+    fn fold(&mut self, recorded: &RecordedEvent, keys: Option<&Keys>) -> Result<(), LoadError> {
+        let decoder = Decoder { keys, ..Decoder::default() };
+        let decoded = decoder.decode::<S::Event>(recorded)?;
         self.since.bytes += recorded.payload_bytes() as u64;
         decoded.for_each(|event| self.apply(&event));
         Ok(())
@@ -236,7 +238,8 @@ impl<'a> Loader<'a> {
             }
         }
         in_order(&mut all);
-        all.iter().try_for_each(|event| loaded.fold(event))?;
+        let keys = self.keys(&all).await?;
+        all.iter().try_for_each(|event| loaded.fold(event, keys.as_ref()))?;
         Ok(Arc::new(loaded))
     }
 
@@ -248,6 +251,11 @@ impl<'a> Loader<'a> {
             loaded.since = Since { taken: Some(now), ..Since::default() };
         }
         loaded
+    }
+
+    /// The keys of the personal data in these events.
+    async fn keys(&self, events: &[RecordedEvent]) -> Result<Option<Keys>, LoadError> {
+        Ok(Keys::of_batch(self.app.key_store(), events).await?)
     }
 
     /// The state after what came since; `None` where what it was folded of is gone.
@@ -264,12 +272,14 @@ impl<'a> Loader<'a> {
                 return Ok(None);
             };
             while let Some(batch) = next_batch(&mut tail.batches).await {
-                for event in batch?.events {
+                let events = batch?.events;
+                let keys = self.keys(&events).await?;
+                for event in events {
                     match tail.admit(&event) {
                         Admit::Gone => return Ok(None),
                         Admit::Known => {}
                         Admit::New if several => later.push(event),
-                        Admit::New => loaded.fold(&event)?,
+                        Admit::New => loaded.fold(&event, keys.as_ref())?,
                     }
                 }
             }
@@ -281,7 +291,8 @@ impl<'a> Loader<'a> {
             }
         }
         in_order(&mut later);
-        later.iter().try_for_each(|event| loaded.fold(event))?;
+        let keys = self.keys(&later).await?;
+        later.iter().try_for_each(|event| loaded.fold(event, keys.as_ref()))?;
         Ok(Some(loaded))
     }
 

@@ -1,7 +1,8 @@
 //! From stored bytes to events: which version they are, and what may go wrong.
 
 use super::{DecodePolicy, EventSet, Members, Unknown};
-use factum_core::{ContentType, Position, RecordedEvent, StreamName};
+use crate::{Envelope, personal::Keys};
+use factum_core::{ContentType, Position, RecordedEvent, StreamName, Uuid};
 use memchr::memmem;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -23,6 +24,10 @@ pub struct Raw<'a> {
     pub position: Position,
     /// The stream it is in.
     pub stream: &'a StreamName,
+    /// Its id.
+    pub id: Uuid,
+    /// The keys of the subjects whose data it has.
+    pub keys: Option<&'a Keys>,
     /// What the consumer does about what it does not know.
     pub policy: DecodePolicy,
     /// Where several versions are members of one set: which of them reads it.
@@ -41,6 +46,8 @@ impl<'a> Raw<'a> {
             data: event.data(),
             position: event.position(),
             stream: event.stream(),
+            id: event.id(),
+            keys: None,
             policy: DecodePolicy::default(),
             only: None,
         }
@@ -95,12 +102,47 @@ pub fn decode<E: EventSet>(
     event: &RecordedEvent,
     policy: DecodePolicy,
 ) -> Result<Decoded<E>, DecodeError> {
-    let raw = Raw { policy, ..Raw::of(event) };
-    match E::decode(&raw)? {
-        Decoded::Skip if policy.unknown == Unknown::Refuse && !raw.event_type.starts_with('$') => {
-            Err(raw.error(Why::Unknown))
+    Decoder { policy, keys: None }.decode(event)
+}
+
+/// What a consumer decodes with: its policy, and the keys that were fetched for a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Decoder<'a> {
+    /// What it does about what it does not know.
+    pub policy: DecodePolicy,
+    /// The keys of the subjects in the batch; none where the app has no key store.
+    pub keys: Option<&'a Keys>,
+}
+
+impl Decoder<'_> {
+    /// A stored event as one of a set.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] names the position, the type and the version.
+    pub fn decode<E: EventSet>(&self, event: &RecordedEvent) -> Result<Decoded<E>, DecodeError> {
+        let Self { policy, keys } = *self;
+        let raw = Raw { policy, keys, ..Raw::of(event) };
+        match E::decode(&raw)? {
+            Decoded::Skip
+                if policy.unknown == Unknown::Refuse && !raw.event_type.starts_with('$') =>
+            {
+                Err(raw.error(Why::Unknown))
+            }
+            decoded => Ok(decoded),
         }
-        decoded => Ok(decoded),
+    }
+
+    /// The same with what is known about it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Decoder::decode`].
+    pub fn envelope<E: EventSet>(
+        &self,
+        event: &RecordedEvent,
+    ) -> Result<Decoded<Envelope<E>>, DecodeError> {
+        Ok(self.decode(event)?.map(|one| Envelope::new(one, event.clone())))
     }
 }
 
@@ -175,6 +217,16 @@ pub enum Why {
     #[error("its payload does not fit the struct: {what}")]
     Payload {
         /// What the decoder found.
+        what: Box<str>,
+    },
+    /// A personal field cannot be opened, though its subject was not erased. Mend the key store.
+    #[error("the personal field {field:?} of {subject:?} cannot be read: {what}")]
+    Personal {
+        /// Which field.
+        field: Box<str>,
+        /// Whose.
+        subject: Box<str>,
+        /// What is wrong, and what to do.
         what: Box<str>,
     },
     /// The payload is of a format that this program was not built to read.

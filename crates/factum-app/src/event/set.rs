@@ -1,6 +1,7 @@
 //! Sets of events: what one consumer knows, as an enum to match on.
 
 use super::{DecodeError, Decoded, Event, Members, Raw, StreamRule};
+use crate::personal;
 use factum_core::{InvalidName, StreamName, Tag, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -128,6 +129,6 @@ impl<E: Event> EventSet for E {
     }
 
     fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+        if E::PERSONAL.is_empty() { serde_json::to_vec(self) } else { personal::marked(self) }
     }
 }

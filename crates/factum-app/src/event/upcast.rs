@@ -1,6 +1,8 @@
 //! Chains of versions: each struct knows the one before it, and how to become of it.
 
 use super::{DecodeError, Event, EventInfo, Newer, Raw, decode::Why, decode_json};
+use crate::personal;
+use serde_json::Value;
 
 /// A version of an event that follows another.
 ///
@@ -46,8 +48,19 @@ pub fn first<E: Event>(raw: &Raw<'_>) -> Result<E, DecodeError> {
     match raw.version {
         version if version > E::VERSION => newer(raw, E::VERSION),
         version if version < E::VERSION => Err(raw.error(Why::Older { known: E::VERSION })),
-        _ => decode_json(raw),
+        _ => payload(raw),
     }
+}
+
+/// The payload of an event of this version, its personal fields opened.
+fn payload<E: Event>(raw: &Raw<'_>) -> Result<E, DecodeError> {
+    if E::PERSONAL.is_empty() {
+        return decode_json(raw);
+    }
+    let mut value: Value = decode_json(raw)?;
+    personal::open::<E>(raw, &mut value)?;
+    serde_json::from_value(value)
+        .map_err(|error| raw.error(Why::Payload { what: error.to_string().into() }))
 }
 
 /// What a newer release wrote, as far as the consumer wants that: see [`Newer`].
@@ -55,7 +68,7 @@ fn newer<E: Event>(raw: &Raw<'_>, known: u32) -> Result<E, DecodeError> {
     let refused = || raw.error(Why::Newer { known });
     match raw.policy.newer {
         Newer::Refuse => Err(refused()),
-        Newer::Tolerate => decode_json(raw).map_err(|_| refused()),
+        Newer::Tolerate => payload(raw).map_err(|_| refused()),
     }
 }
 
@@ -99,7 +112,7 @@ impl<E: Event> Chain<E> {
     pub fn decode(self, raw: &Raw<'_>) -> Result<E, DecodeError> {
         match raw.version {
             version if version > E::VERSION => newer(raw, E::VERSION),
-            version if version == E::VERSION => decode_json(raw),
+            version if version == E::VERSION => payload(raw),
             _ => (self.decode_old)(raw),
         }
     }

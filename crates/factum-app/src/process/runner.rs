@@ -18,7 +18,8 @@ use crate::{
     bus::Letters,
     consumer::{Commit, EventError, Failure, Handler, caught},
     decision::{CommandSet, DispatchError, Reply},
-    event::{EventSet, Raw},
+    event::{Decoder, EventSet, Raw},
+    personal::Keys,
 };
 use factum_core::{Check, Position, RecordedEvent, Timestamp, Uuid};
 use std::{sync::Arc, time::Duration};
@@ -132,7 +133,9 @@ impl<P: Process> Runner<P> {
 
     async fn take_late(&mut self, event: &RecordedEvent) -> Result<(), Failure> {
         let mut parts = Vec::new();
-        let decoded = Envelope::<P::Event>::decode(event);
+        let keys = Keys::of_batch(self.app.key_store(), std::slice::from_ref(event)).await?;
+        let decoder = Decoder { keys: keys.as_ref(), ..Decoder::default() };
+        let decoded = decoder.envelope::<P::Event>(event);
         decoded.map_err(EventError::from)?.for_each(|envelope| parts.push(envelope));
         for (part, envelope) in parts.iter().enumerate() {
             self.take_event(part, envelope, true).await?;

@@ -2,11 +2,12 @@
 
 use super::{Projection, Row, apply};
 use crate::{
-    Envelope,
+    App, Envelope,
     consumer::EventError,
-    event::{DecodeError, DecodePolicy},
+    event::{DecodeError, DecodePolicy, Decoder},
+    personal::{KeyError, Keys},
 };
-use factum_core::{AnyStore, EventStore, Position, Read, ReadError, RecordedEvent, next_batch};
+use factum_core::{EventStore, Position, Read, ReadError, RecordedEvent, next_batch};
 use std::collections::HashMap;
 
 /// Why rows could not be made.
@@ -19,6 +20,10 @@ pub enum FoldError {
     /// A fact cannot be read. Nothing is shown without it.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The keys of personal data could not be had. See whether it
+    /// [is retryable](KeyError::is_retryable).
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// The projection cannot apply a fact.
     #[error(transparent)]
     Apply(#[from] EventError),
@@ -38,23 +43,22 @@ impl<P: Projection> Fold<P> {
     }
 
     /// All that a read gives; answers the head that it saw.
-    pub(crate) async fn read(
-        &mut self,
-        store: &AnyStore,
-        read: Read,
-    ) -> Result<Position, FoldError> {
-        let mut reading = store.read(read).await?;
+    pub(crate) async fn read(&mut self, app: &App, read: Read) -> Result<Position, FoldError> {
+        let mut reading = app.store().read(read).await?;
         while let Some(batch) = next_batch(&mut reading.batches).await {
-            for event in &batch?.events {
-                self.take(event)?;
+            let events = batch?.events;
+            let keys = Keys::of_batch(app.key_store(), &events).await?;
+            for event in &events {
+                self.take(event, keys.as_ref())?;
             }
         }
         Ok(reading.head)
     }
 
-    pub(crate) fn take(&mut self, recorded: &RecordedEvent) -> Result<(), FoldError> {
+    fn take(&mut self, recorded: &RecordedEvent, keys: Option<&Keys>) -> Result<(), FoldError> {
+        let decoder = Decoder { policy: self.decode, keys };
         let mut result = Ok(());
-        Envelope::decode_under(recorded, self.decode)?.for_each(|event| {
+        decoder.envelope(recorded)?.for_each(|event| {
             if result.is_ok() {
                 result = self.apply(&event);
             }

@@ -13,6 +13,7 @@ use crate::{
     Envelope,
     consumer::{Commit, ConsumerHandle, EventError, Failure, Handler},
     event::DecodePolicy,
+    personal::KeyStore,
 };
 use factum_core::{AnyStore, Position, RecordedEvent};
 use std::{
@@ -46,6 +47,7 @@ pub(crate) struct Job {
     pub(crate) store: AnyStore,
     pub(crate) redrive: Redrive,
     pub(crate) decode: DecodePolicy,
+    pub(crate) keys: Option<Arc<dyn KeyStore>>,
     /// Who keeps what this one builds, once it has caught up.
     pub(crate) keeper: Option<ConsumerHandle>,
 }

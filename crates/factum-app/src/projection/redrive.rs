@@ -1,7 +1,7 @@
 //! What was parked is applied after all: when somebody says that the cause is mended.
 
 use super::{Projection, apply, projector::Projector, target::Parked};
-use crate::{Envelope, consumer::Failure};
+use crate::{consumer::Failure, event::Decoder, personal::Keys};
 use factum_core::{EventStore, Position, Query, Read, RecordedEvent};
 use std::{
     collections::HashSet,
@@ -57,8 +57,10 @@ impl<P: Projection> Projector<P> {
     /// Whether it could be applied, or is gone from the store.
     async fn again(&mut self, one: &Parked) -> Result<bool, Failure> {
         let Some(recorded) = self.event_at(one.position).await? else { return Ok(true) };
-        let policy = self.job.decode;
-        let Ok(decoded) = Envelope::<P::Event>::decode_under(&recorded, policy) else {
+        let keys = self.job.keys.as_deref();
+        let keys = Keys::of_batch(keys, std::slice::from_ref(&recorded)).await?;
+        let decoder = Decoder { policy: self.job.decode, keys: keys.as_ref() };
+        let Ok(decoded) = decoder.envelope::<P::Event>(&recorded) else {
             return Ok(false);
         };
         let mut events = Vec::new();

@@ -107,6 +107,7 @@ impl AppBuilder {
                 store: app.store().clone(),
                 redrive: of.redrive.clone(),
                 decode: of.decode,
+                keys: app.shared_keys(),
                 keeper: keeper.and_then(|name| app.consumer_of(&name, P::VERSION)),
             })
         })

@@ -39,7 +39,7 @@ impl App {
     pub async fn view_as_of<P: Projection>(&self, as_of: AsOf) -> Result<Past<P>, FoldError> {
         let read = Read { as_of, ..Read::query(self.query_of::<P>()?) };
         let mut fold = Fold::<P>::new(None, self.decode_policy::<P>());
-        let head = fold.read(self.store(), read).await?;
+        let head = fold.read(self, read).await?;
         Ok(Past { rows: fold.rows, head })
     }
 
@@ -54,7 +54,7 @@ impl App {
         let query = self.query_of_key::<P>(&key)?;
         let read = Read { freshness: Freshness::Current, ..Read::query(query) };
         let mut fold = Fold::<P>::new(Some(key.clone()), self.decode_policy::<P>());
-        fold.read(self.store(), read).await?;
+        fold.read(self, read).await?;
         Ok(fold.rows.remove(&key).flatten())
     }
 

@@ -2,9 +2,13 @@
 
 use crate::upcasts::stored;
 use factum_app::{
-    Boundary, DecodePolicy, Envelope, EventSet, Part, Query, ReadAs, Upcast, event,
+    Boundary, DecodePolicy, Envelope, EventSet, OnError, Part, Query, ReadAs, Upcast,
+    consumer::{Options, Spec},
+    event,
     event::{Decoded, Newer, Unknown, Why, decode},
 };
+
+use factum_core::Item;
 
 #[event("cart.opened")]
 struct Opened {
@@ -232,4 +236,16 @@ async fn unknown_types_are_skipped_or_refused() {
     assert!(message.contains("price.asked") && message.contains("position 1"), "{message}");
     let system = stored("$marked", None, "{}").await;
     assert_eq!(decode::<Both>(&system, refuse), Ok(Decoded::Skip), "the store's own");
+}
+
+#[test]
+fn a_consumer_that_refuses_unknown_types_is_given_every_type() {
+    let refuse = DecodePolicy { unknown: Unknown::Refuse, ..DecodePolicy::default() };
+    let of = |options: Options| Spec::of::<Both>("audit", 1, &options).unwrap();
+    let all = of(Options::from(OnError::Stop).decode(refuse));
+    assert_eq!((all.query, all.decode), (Query::All, refuse));
+    let prices = of(Options::from(OnError::Stop).category("price").decode(refuse)).query;
+    assert_eq!(prices, Item { categories: vec!["price".into()], ..Item::default() }.into());
+    let usual = of(OnError::Stop.into()).query;
+    assert!(matches!(&usual, Query::AnyOf(items) if !items[0].types.is_empty()), "{usual:?}");
 }

@@ -17,6 +17,8 @@ mod hooked;
 mod leases;
 mod lock;
 mod payments;
+#[cfg(feature = "personal")]
+mod personal;
 mod process_crashes;
 mod processes;
 mod projections;

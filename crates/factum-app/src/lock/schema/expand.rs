@@ -31,6 +31,7 @@ pub(super) const UNDERSTOOD: &[&str] = &[
     // A set is read from any list.
     "uniqueItems",
     "x-aliases",
+    "x-personal",
 ];
 
 /// How deep alternatives, or references to references, may be nested.
@@ -52,7 +53,8 @@ fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 pub(super) fn restricts(schema: &Value) -> bool {
     match schema {
         Value::Object(keywords) => keywords.keys().any(|key| {
-            !ANNOTATIONS.contains(&key.as_str()) && !["$defs", "x-aliases"].contains(&key.as_str())
+            !ANNOTATIONS.contains(&key.as_str())
+                && !["$defs", "x-aliases", "x-personal"].contains(&key.as_str())
         }),
         other => *other == Value::Bool(false),
     }

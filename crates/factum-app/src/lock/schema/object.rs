@@ -46,7 +46,13 @@ impl Walk<'_> {
         for (name, was) in old.fields() {
             let path = join(field, name);
             match new.reader(name).or(new.others) {
-                Some(is) => self.schema(was, is, &path),
+                Some(is) => {
+                    if was.get("x-personal").is_some() && is.get("x-personal").is_none() {
+                        let what = "is not personal any more, and facts have it encrypted";
+                        self.report(&path, what.to_owned(), Some("keep `#[personal]` on it"));
+                    }
+                    self.schema(was, is, &path);
+                }
                 None => self.report(
                     &path,
                     "is gone, and facts have it".to_owned(),
