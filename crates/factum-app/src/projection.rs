@@ -8,6 +8,7 @@ pub mod target;
 
 mod apply;
 mod fold;
+mod inline;
 mod keeping;
 mod key;
 mod memory;
@@ -18,6 +19,7 @@ mod row;
 
 pub use apply::{ApplyError, apply};
 pub use fold::FoldError;
+pub use inline::{InlineError, inline_changes, inline_keys};
 pub use keeping::Keeping;
 pub use key::{Key, keys_of};
 pub use memory::MemoryTarget;

@@ -7,10 +7,13 @@ use crate::{
 use factum_app::{
     App, Envelope, EventStore, MemoryStore, OnError, Position, Projection, Row, StreamName, Uuid,
     consumer::{ConsumerHandle, Options, Progress, RunState},
-    projection::{Key, MemoryTarget, Target},
+    projection::{
+        Key, MemoryTarget, Target, inline_changes, inline_keys,
+        target::{RowChange, StoredRow},
+    },
     view::{View, ViewError, ViewQuery},
 };
-use factum_core::{Append, AsOf, EventData, EventType};
+use factum_core::{Append, AsOf, EventData, EventType, Read};
 use serde::{Deserialize, Serialize};
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -489,4 +492,36 @@ async fn a_query_is_answered_and_followed() {
     assert_eq!((row.at, row.value.status.as_str()), (cancelled.position, "cancelled"));
     assert_eq!(row.etag(), format!("\"1-{}\"", cancelled.position));
     assert!(row.is_named("\"x\", W/\"1-4\"") && row.is_named("*") && !row.is_named("\"1-3\""));
+}
+
+/// What a store with transactions does in that of an append: read the rows, and write the changes.
+#[tokio::test]
+async fn a_projection_inline_comes_to_what_is_kept() {
+    let store = MemoryStore::new();
+    let app = app(&store, OnError::Stop).await;
+    let mut rows: std::collections::BTreeMap<String, StoredRow> = std::collections::BTreeMap::new();
+    for order in [1, 2, 1, 2, 3] {
+        let receipt = match rows.contains_key(&order.to_string()) {
+            true => app.execute(Cancel { order }).await.unwrap(),
+            false => app.execute(Place { order, total: order }).await.unwrap(),
+        };
+        let from = Some(receipt.position.0);
+        let read = Read { from, ..Read::query(factum_core::Query::All) };
+        let events = store.read(read).await.unwrap().events().await.unwrap();
+        let keys = inline_keys::<Summary>(&events).unwrap();
+        assert_eq!(keys, [order.to_string()]);
+        let stored: Vec<_> = keys.iter().filter_map(|key| rows.get(key)).cloned().collect();
+        for RowChange { key, at, data } in inline_changes::<Summary>(&events, stored).unwrap() {
+            let data = data.unwrap();
+            rows.insert(key.clone(), StoredRow { key, at, data });
+        }
+    }
+    let head = store.head().await.unwrap();
+    let kept = app.view::<Summary>().at_least(head).list().await.unwrap().rows;
+    let inline = rows.into_values().map(|row| {
+        let value: Summary = serde_json::from_slice(&row.data).unwrap();
+        (row.key, row.at, value)
+    });
+    let kept = kept.into_iter().map(|row| (row.key, row.at, row.value));
+    assert_eq!(inline.collect::<Vec<_>>(), kept.collect::<Vec<_>>());
 }
