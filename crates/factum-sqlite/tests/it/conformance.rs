@@ -42,6 +42,8 @@ impl SqliteHarness {
             clock: Clock::new(move || clock.now()),
             // So that nobody waits long for what the other one has written.
             poll_interval_ms: 2,
+            // So that two over one file do not give up on a busy machine.
+            busy_timeout_ms: 60_000,
             ..Options::default()
         }
     }

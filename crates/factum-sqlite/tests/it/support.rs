@@ -26,7 +26,9 @@ pub(crate) fn to(name: &str, ids: impl IntoIterator<Item = u128>) -> Append {
 }
 
 pub(crate) fn open(path: &Path) -> SqliteStore {
-    block_on(SqliteStore::open(path, Options::default())).unwrap()
+    // Patient: a busy machine may let another process have the file for long.
+    let options = Options { busy_timeout_ms: 60_000, ..Options::default() };
+    block_on(SqliteStore::open(path, options)).unwrap()
 }
 
 pub(crate) fn all(store: &SqliteStore, read: Read) -> Vec<RecordedEvent> {
