@@ -14,7 +14,8 @@ use crate::{
     consumer::{
         Commit, EventError, Failure, Finally, Handler, OnError, Options, Spec, StartError, caught,
     },
-    event::{EventSet, Raw},
+    event::{Decoder, EventSet, Raw},
+    personal::Keys,
 };
 use factum_core::{Check, Position, RecordedEvent, StreamName};
 use std::{
@@ -269,8 +270,10 @@ impl<E: EventSet, H: Handle<E>> Runner<E, H> {
     }
 
     async fn again(&self, event: &RecordedEvent) -> Result<(), HandlerError> {
+        let keys = Keys::of_batch(self.hands.app.key_store(), std::slice::from_ref(event)).await?;
+        let decoder = Decoder { keys: keys.as_ref(), ..Decoder::default() };
         let mut parts = Vec::new();
-        Envelope::<E>::decode(event)?.for_each(|envelope| parts.push(envelope));
+        decoder.envelope::<E>(event)?.for_each(|envelope| parts.push(envelope));
         for (part, envelope) in parts.into_iter().enumerate() {
             let key = self.hands.key_of(&envelope);
             self.hands.one(&Item { envelope, part }, &key).await?;
