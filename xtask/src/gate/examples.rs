@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The examples that are applications, and need nothing but a store.
-const EXAMPLES: &[&str] = &["bank", "fines", "shop"];
+const EXAMPLES: &[&str] = &["alone", "bank", "fines", "shop"];
 
 /// Builds them and the command, and runs each over memory, a folder and a server.
 pub(super) fn run(runner: &mut Runner) -> Result<(), Stop> {
