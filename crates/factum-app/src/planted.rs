@@ -22,4 +22,12 @@ factum_core::planted_bugs! {
     ReadApart,
     /// A snapshot passes for one of all facts up to where it was stored.
     SnapshotClaimsMore,
+    /// What a store delivers a second time is handled a second time.
+    HandleRepeated,
+    /// The checkpoint of a projection moves before its rows are there.
+    CheckpointBeforeRows,
+    /// After a restart a process does not know of its timers.
+    ForgetTimers,
+    /// A process sends its commands without a key.
+    SendWithoutKey,
 }

@@ -135,7 +135,7 @@ impl Sim {
     /// says who waits, and the seed.
     pub fn run<A, F>(
         self,
-        build: impl Fn(AnyStore, Arc<dyn World>) -> F + Send + Sync + 'static,
+        build: impl Fn(AnyStore, Arc<SimWorld>) -> F + Send + Sync + 'static,
         drive: impl AsyncFnOnce(&Cluster<A>),
     ) -> Report
     where

@@ -29,6 +29,10 @@ fn catcher(bug: Bug) -> (&'static str, fn(Sim) -> Report) {
         | Bug::ForgetDeletion
         | Bug::ReadApart
         | Bug::SnapshotClaimsMore => ("decisions", rows::decisions::run),
+        Bug::HandleRepeated
+        | Bug::CheckpointBeforeRows
+        | Bug::ForgetTimers
+        | Bug::SendWithoutKey => ("shop", rows::shop::run),
     }
 }
 

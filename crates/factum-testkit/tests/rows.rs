@@ -34,6 +34,17 @@ fn decisions_survive_a_fault_at_each_append() {
 }
 
 #[test]
+fn views_are_the_facts_and_steps_are_done_once() {
+    let mut runs = 0;
+    let mut last = Report::default();
+    for seed in seeds(25) {
+        last = rows::shop::run(Sim::new(seed));
+        runs += 1;
+    }
+    tried("shop", runs, last.counts);
+}
+
+#[test]
 fn a_simulation_of_an_app_is_the_same_again() {
     let (mut restarts, mut lost) = (0, 0);
     for seed in seeds(10) {

@@ -14,6 +14,7 @@ use crate::{
     Envelope,
     event::{Decoded, Decoder},
     personal::Keys,
+    planted::{Bug, is_on},
 };
 use factum_core::{
     EventStore, Position, RecordedEvent, Select, Subscribe, next_batch, store::DynBatches,
@@ -158,7 +159,10 @@ impl<'a, H: Handler> Session<'a, H> {
                 Err(end) => return Err(self.keep_done(end).await),
             };
             let keys = self.keys(&batch.events).await?;
-            for event in &batch.events {
+            // A store delivers at least once: what it repeats was handed over before.
+            let done = self.done;
+            let is_new = |at: Position| at > done || is_on(Bug::HandleRepeated);
+            for event in batch.events.iter().filter(|event| is_new(event.position())) {
                 if let Err(end) = self.take(event, keys.as_ref()).await {
                     return Err(self.keep_done(end).await);
                 }

@@ -20,6 +20,7 @@ use crate::{
     decision::{CommandSet, DispatchError, Reply},
     event::{Decoder, EventSet, Raw},
     personal::Keys,
+    planted::{Bug, is_on},
 };
 use factum_core::{Check, Position, RecordedEvent, Timestamp, Uuid};
 use std::{sync::Arc, time::Duration};
@@ -230,7 +231,7 @@ async fn done<P: Process>(app: &App, sent: Sent) -> Result<Reply, DispatchError>
         source: source.into(),
     };
     let command = instance::decode::<P>(command).map_err(|error| given_up(error.to_string()))?;
-    let call = Call { key: Some(id.to_string()), metadata };
+    let call = Call { key: Some(id.to_string()).filter(|_| !is_on(Bug::SendWithoutKey)), metadata };
     caught(command.dispatch(app, call)).await.map_err(given_up)?
 }
 
@@ -286,6 +287,9 @@ impl<P: Process> Handler for Runner<P> {
         self.desk.clear();
         (self.live, self.reached) = (false, Timestamp(i64::MIN));
         let after = self.pending.recover::<P>(&mut self.desk).await?;
+        if is_on(Bug::ForgetTimers) {
+            self.desk.forget_timers();
+        }
         self.letters.load(after).await?;
         self.replay().await?;
         self.send_off();

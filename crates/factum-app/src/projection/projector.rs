@@ -14,6 +14,7 @@ use crate::{
     consumer::{Commit, ConsumerHandle, EventError, Failure, Handler},
     event::DecodePolicy,
     personal::KeyStore,
+    planted::{Bug, is_on},
 };
 use factum_core::{AnyStore, Position, RecordedEvent};
 use std::{
@@ -242,7 +243,7 @@ impl<P: Projection> Projector<P> {
             rows.push(RowChange { key: key.clone(), at: slot.at, data: data.map(Into::into) });
         }
         let parked = self.parked.get(self.kept..).unwrap_or_default().to_vec();
-        let changes = Changes {
+        let mut changes = Changes {
             table: self.job.table.clone(),
             part: self.job.part,
             from: self.mark,
@@ -252,6 +253,11 @@ impl<P: Projection> Projector<P> {
             parked,
             released: std::mem::take(&mut self.released),
         };
+        if is_on(Bug::CheckpointBeforeRows) {
+            let early = Changes { rows: Vec::new(), ..changes.clone() };
+            self.job.target.commit(early).await?;
+            changes.from.through = through;
+        }
         self.job.target.commit(changes).await?;
         self.mark.through = through;
         self.kept = self.parked.len();

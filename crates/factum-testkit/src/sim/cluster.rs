@@ -22,7 +22,7 @@ const CHECK: Duration = Duration::from_millis(100);
 
 /// Makes an instance of an app.
 pub(super) type Build<A> =
-    Box<dyn Fn(AnyStore, Arc<dyn World>) -> BoxFuture<'static, A> + Send + Sync>;
+    Box<dyn Fn(AnyStore, Arc<SimWorld>) -> BoxFuture<'static, A> + Send + Sync>;
 
 /// What a cluster is made of.
 pub(super) struct Plan<A> {

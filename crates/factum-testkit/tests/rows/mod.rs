@@ -4,4 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 pub(crate) mod decisions;
+pub(crate) mod shop;
+mod target;
 mod world;
