@@ -39,10 +39,18 @@
 //!     .when(Reserve { seat: 7, by: "bob".into() })
 //!     .then_refused(Taken);
 //! ```
+//!
+//! The same for a projection, `given(facts).project::<Summary>().then_rows([(7, row)])`, and for a
+//! process, `given(facts).later(hour).process::<Payment>().then_commands([…])`: see [`Rows`] and
+//! [`Following`].
 
 mod decision;
 mod facts;
+mod process;
+mod projection;
 mod show;
 
 pub use decision::When;
 pub use facts::{Given, given, given_nothing};
+pub use process::Following;
+pub use projection::Rows;

@@ -192,7 +192,8 @@ impl<D: Decision> Job<'_, D> {
             streams: receipt.streams,
             ids,
             correlation: self.correlation(),
-            replayed: receipt.replayed,
+            // That its append was sent again, after a lost reply, is no concern of who asked once.
+            replayed: false,
             nothing: None,
         }))
     }

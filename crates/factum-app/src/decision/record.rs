@@ -101,7 +101,7 @@ impl<'a, E: EventSet> Record<'a, E> {
                 streams: receipt.streams,
                 ids,
                 correlation: ctx.metadata().correlation.unwrap_or_default(),
-                replayed: receipt.replayed,
+                replayed: false,
                 nothing: None,
             }),
             // The key was used meanwhile.

@@ -42,6 +42,18 @@ impl Route {
         self.0.as_ref().map(|(_, key)| key.as_str())
     }
 
+    /// Whether it starts an instance where none is running.
+    #[must_use]
+    pub fn starts(&self) -> bool {
+        self.0.as_ref().is_some_and(|(how, _)| *how == How::Start)
+    }
+
+    /// Whether the instance ends with it.
+    #[must_use]
+    pub fn stops(&self) -> bool {
+        self.0.as_ref().is_some_and(|(how, _)| *how == How::Stop)
+    }
+
     pub(crate) fn into_parts(self) -> Option<(How, String)> {
         self.0
     }

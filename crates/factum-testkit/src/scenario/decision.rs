@@ -57,7 +57,10 @@ impl<D: Decision> When<D> {
             Outcome::Emitted(stored) => {
                 let got: Vec<Shown> = stored.iter().map(Shown::of_recorded).collect();
                 if got != want {
-                    panic!("{head}other events than expected\n{}", show::difference(&got, &want));
+                    panic!(
+                        "{head}other events than expected\n{}",
+                        show::difference(&got, &want, "emitted")
+                    );
                 }
                 self.given.with_stored(&stored)
             }

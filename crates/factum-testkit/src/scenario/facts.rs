@@ -1,9 +1,9 @@
 //! What is given: facts, the time, and who asks.
 
-use super::{decision::When, show};
+use super::{decision::When, process::Following, projection::Rows, show};
 use crate::{SimWorld, build::Ids, world::later};
 use factum_app::{
-    App, Boundary, Decision, Metadata, State,
+    App, Boundary, Decision, Metadata, Process, Projection, Reply, State,
     event::{Draft, EventSet, Raw},
 };
 use factum_core::{
@@ -102,6 +102,48 @@ impl Given {
     #[track_caller]
     pub fn when<D: Decision>(self, command: D) -> When<D> {
         When::new(self, command)
+    }
+
+    /// The rows of a projection after all of these facts.
+    ///
+    /// # Panics
+    ///
+    /// A fact cannot be decoded or applied.
+    #[must_use = "say which rows there are to be: `then_rows`, `then_row`"]
+    #[track_caller]
+    pub fn project<P: Projection>(self) -> Rows<P> {
+        Rows::new(self)
+    }
+
+    /// What follows from all of these facts by a process, up to the time of now. Each command is
+    /// answered as done.
+    ///
+    /// # Panics
+    ///
+    /// A fact cannot be decoded.
+    #[must_use = "say what is to follow: `then_commands`, `then_timers`, `then_ended`"]
+    #[track_caller]
+    pub fn process<P: Process>(self) -> Following<P> {
+        self.process_answering(|_| Reply::Done)
+    }
+
+    /// The same, with an answer to each command.
+    ///
+    /// # Panics
+    ///
+    /// A fact cannot be decoded.
+    #[must_use = "say what is to follow: `then_commands`, `then_timers`, `then_failed`"]
+    #[track_caller]
+    pub fn process_answering<P: Process>(
+        self,
+        answer: impl Fn(&P::Command) -> Reply + 'static,
+    ) -> Following<P> {
+        Following::new(self, Box::new(answer))
+    }
+
+    /// The time of now.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// The state that all of these facts come to, those that its set knows.

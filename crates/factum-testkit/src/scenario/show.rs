@@ -1,7 +1,7 @@
 //! How facts, commands and differences are shown.
 
 use super::facts::Fact;
-use factum_app::{Boundary, Command, Part, event::EventSet, serde_json};
+use factum_app::{Boundary, Command, CommandSet, Part, event::EventSet, serde_json};
 use factum_core::RecordedEvent;
 use serde_json::Value;
 
@@ -24,6 +24,12 @@ impl Shown {
 
     pub(super) fn of_recorded(event: &RecordedEvent) -> Self {
         Self { event_type: event.event_type().to_string(), payload: value(event.data()) }
+    }
+
+    pub(super) fn of_command<C: CommandSet>(command: &C) -> Self {
+        let payload = command.encode();
+        let payload = payload.unwrap_or_else(|error| panic!("{command:?} is no JSON: {error}"));
+        Self { event_type: command.name().into(), payload }
     }
 
     fn line(&self) -> String {
@@ -73,10 +79,10 @@ pub(super) fn stored(events: &[RecordedEvent]) -> String {
     list(&events.iter().map(Shown::of_recorded).collect::<Vec<_>>())
 }
 
-pub(super) fn difference(got: &[Shown], want: &[Shown]) -> String {
+pub(super) fn difference(got: &[Shown], want: &[Shown], what: &str) -> String {
     let lines = |events: &[Shown]| events.iter().map(Shown::lines).collect::<String>();
     let shown = crate::difference::lines(&lines(got), &lines(want));
-    format!("(- expected, + emitted)\n{shown}")
+    format!("(- expected, + {what})\n{shown}")
 }
 
 pub(super) fn boundary(boundary: &Boundary) -> String {

@@ -135,3 +135,23 @@ fn what_is_on_its_way_takes_time() {
     world.run(async { store.append(to(&stream(), [event("order.placed")])).await.unwrap() });
     assert!(factum_app::World::now(&world) > began);
 }
+
+#[factum_app::event("lamp.switched")]
+struct Switched {
+    lamp: u32,
+}
+
+/// Cause: a command whose append was sent again after a lost reply was said to have been done
+/// before. Fix: that is said of a command with a key only, where an earlier one was found.
+#[test]
+fn a_lost_reply_does_not_make_a_fact_one_that_was_there_before() {
+    let world = SimWorld::new(1);
+    let faults = Faults::none().at(1, Fault::LoseReply);
+    let (inner, store) = faulty(&world, &faults);
+    let app = factum_app::App::builder(store).world(Arc::new(world.clone())).build();
+    world.run(async {
+        let receipt = app.record(Switched { lamp: 1 }).await.unwrap();
+        assert_eq!((receipt.replayed, receipt.position.0), (false, 1));
+        assert_eq!(inner.head().await.unwrap().0, 1, "recorded once");
+    });
+}

@@ -5,6 +5,7 @@
 mod broken;
 mod declared;
 mod faults;
+mod following;
 mod memory;
 mod orders;
 mod scenarios;
