@@ -131,7 +131,9 @@ impl MemoryTarget {
         let table = tables.get_mut(&changes.table).ok_or(TargetError::Moved)?;
         let number = changes.from.generation;
         let one = table.all.get_mut(&number).ok_or(TargetError::Moved)?;
-        if one.part(changes.part).map(|part| part.through) != Some(changes.from.through) {
+        let is_cut_so = one.parts.len() == changes.part.of as usize;
+        let from = one.part(changes.part).map(|part| part.through);
+        if !is_cut_so || from != Some(changes.from.through) {
             return Err(TargetError::Moved);
         }
         one.apply(changes);

@@ -60,6 +60,17 @@ async fn rows_and_checkpoint_are_there_together_or_not_at_all() {
     assert_eq!((seen.through, seen.value.unwrap().at), (Position(5), Position(3)));
 }
 
+/// Cause: changes of one of several parts were taken by a table that is kept in one, where the
+/// checkpoint happened to fit. Fix: in how many parts a table is cut is part of what must fit.
+#[tokio::test]
+async fn changes_of_a_table_that_is_cut_otherwise_are_refused() {
+    let target = MemoryTarget::new();
+    let whole = open(&target, WHOLE, Role::Keeper).await.unwrap();
+    let half = changes(&whole, Part { index: 0, of: 2 }, 3, vec![row("a", 2, Some("1"))]);
+    assert_eq!(target.commit(half).await, Err(TargetError::Moved));
+    target.commit(changes(&whole, WHOLE, 3, Vec::new())).await.unwrap();
+}
+
 #[tokio::test]
 async fn it_is_read_when_all_parts_have_caught_up_and_as_far_as_the_slowest() {
     let target = MemoryTarget::new();
