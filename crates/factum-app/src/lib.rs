@@ -6,6 +6,7 @@
 //! | set | an enum with [`derive@EventSet`]: the events that one consumer knows |
 //! | state | [`State`]: a fold over the events of a set |
 //! | decision | a struct with [`macro@command`], and [`Decision`]: emit, nothing, or refuse |
+//! | projection | [`Projection`]: events to rows that are kept, by key |
 //! | process | [`Process`]: reacts to events with commands, timers and compensations |
 //! | app | [`App`]: a store, and all of the above over it |
 //! | receipt | [`Receipt`]: what a command came to; hand it to a view to see at least that much |
