@@ -69,6 +69,7 @@ fn check(workspace: &Workspace) -> Result<Vec<Violation>, Box<dyn Error>> {
     found.extend(papers::check(&files));
     found.extend(papers::check_bans(&files));
     found.extend(papers::check_lock(workspace));
+    found.extend(papers::check_built(workspace));
     found.extend(papers::check_ledger(workspace));
     found.extend(papers::check_comparison(workspace));
     found.extend(arrows::check(workspace));

@@ -17,6 +17,10 @@ static LOCK: Rule = Rule {
     name: "lock file",
     reason: "what was tested is what the lock file says: commit the change that cargo made to it",
 };
+static BUILT: Rule = Rule {
+    name: "built",
+    reason: "what cargo builds is for one machine, and names its folders: .gitignore leaves it out",
+};
 static BANS: Rule = Rule {
     name: "bans",
     reason: "clippy reads the nearest clippy.toml only: a crate's own repeats all of the root's",
@@ -96,6 +100,28 @@ pub(super) fn check_lock(workspace: &Workspace) -> Vec<Violation> {
     vec![Violation { path: "Cargo.lock".to_owned(), line: 1, rule: &LOCK, found }]
 }
 
+/// What cargo has built is not committed. Without git nothing is.
+pub(super) fn check_built(workspace: &Workspace) -> Vec<Violation> {
+    let mut git = Command::new("git");
+    git.current_dir(&workspace.root).arg("ls-files");
+    built(&capture(&mut git).unwrap_or_default())
+}
+
+/// The first committed file of each target folder among these: cargo marks the folder.
+fn built(committed: &str) -> Vec<Violation> {
+    let marks = committed.lines().filter(|path| {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        matches!(name, "CACHEDIR.TAG" | ".rustc_info.json")
+            || folder.ends_with("/debug/deps")
+            || folder.ends_with("/release/deps")
+    });
+    let violation = |path: &str| {
+        let (path, found) = (path.to_owned(), "is the output of a build".to_owned());
+        Violation { path, line: 1, rule: &BUILT, found }
+    };
+    marks.take(1).map(violation).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -107,6 +133,15 @@ mod tests {
         assert_eq!(check(&[]).len(), 1);
         assert_eq!(check(&[file("CHANGELOG.md", "# Changelog\n\n## [0.1.0]\n")]).len(), 1);
         assert!(check(&[file("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n")]).is_empty());
+    }
+
+    /// Cause: the rule that ignores `target/` was anchored, for a module of that name, and the
+    /// folder of a workspace in `xtask/` was committed. Fix: ignored everywhere but in `src`.
+    #[test]
+    fn what_was_built_is_found_and_a_module_called_target_is_not() {
+        assert_eq!(built("a.rs\nx/y/target/CACHEDIR.TAG\nx/y/target/debug/deps/z.d\n").len(), 1);
+        assert_eq!(built("x/target/debug/deps/z.rlib").len(), 1);
+        assert!(built("crates/x/src/target/rows.rs\nREADME.md\n").is_empty());
     }
 
     #[test]

@@ -70,7 +70,9 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
 /// Not a hidden folder, and no cache (a target folder of another name marks itself as one).
 fn is_ours(path: &Path, name: &str) -> bool {
     let hidden = name.starts_with('.') && !matches!(name, ".ci" | ".cargo" | ".config");
-    !hidden && !FOREIGN.contains(&name) && !path.join("CACHEDIR.TAG").exists()
+    // A module may be called `target` too.
+    let module = path.parent().is_some_and(|parent| parent.ends_with("src"));
+    !hidden && (module || !FOREIGN.contains(&name)) && !path.join("CACHEDIR.TAG").exists()
 }
 
 fn is_text(name: &str) -> bool {
@@ -90,7 +92,9 @@ mod tests {
     #[test]
     fn only_our_own_text_files_are_read() {
         let root = tempfile::tempdir().unwrap();
-        for path in ["src/a.rs", ".ci/run", "target/b.rs", ".git/c.md", "other/d.rs", "e.bin"] {
+        let module = "src/target/f.rs";
+        let others = ["src/a.rs", ".ci/run", "target/b.rs", ".git/c.md", "other/d.rs", "e.bin"];
+        for path in others.into_iter().chain([module]) {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "x").unwrap();
@@ -98,6 +102,6 @@ mod tests {
         fs::write(root.path().join("other/CACHEDIR.TAG"), "").unwrap();
         let files = read(root.path()).unwrap();
         let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
-        assert_eq!(paths, [".ci/run", "src/a.rs"]);
+        assert_eq!(paths, [".ci/run", "src/a.rs", module]);
     }
 }

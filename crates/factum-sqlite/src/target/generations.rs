@@ -2,7 +2,7 @@
 //!
 //! | table | a row is |
 //! |---|---|
-//! | `factum_views` | a projection in one version: the last generation begun, the one that is read |
+//! | `factum_views` | a version of a projection: the last generation begun, and the one read |
 //! | `factum_view_parts` | a part of a generation: its checkpoint, and whether it had caught up |
 //! | `factum_view_rows` | a row of a generation, by key |
 //! | `factum_view_parked` | an event that waits in a part |
