@@ -15,6 +15,10 @@ pub trait World: Send + Sync + fmt::Debug + 'static {
     /// Resolves when so much time has passed.
     fn sleep(&self, how_long: Duration) -> BoxFuture<'static, ()>;
 
+    /// Resolves when [`World::now`] is this moment or later, however it came to be: also where the
+    /// clock is set, or the machine sleeps, between the call and then.
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()>;
+
     /// Runs a task beside the others until it ends.
     fn spawn(&self, task: BoxFuture<'static, ()>);
 
@@ -52,16 +56,21 @@ mod real {
         count: AtomicU64,
     }
 
+    /// How long, at most, a clock that was set is not noticed. Tokio's sleeps follow the monotonic
+    /// clock, which knows nothing of that, nor of a machine that slept.
+    const LOOK: Duration = Duration::from_secs(1);
+
     impl World for TokioWorld {
-        #[allow(clippy::disallowed_methods, reason = "the one door to the clock")]
         fn now(&self) -> Timestamp {
-            let since =
-                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+            system_time()
         }
 
         fn sleep(&self, how_long: Duration) -> BoxFuture<'static, ()> {
             Box::pin(tokio::time::sleep(how_long))
+        }
+
+        fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+            Box::pin(until(at, system_time))
         }
 
         fn spawn(&self, task: BoxFuture<'static, ()>) {
@@ -71,6 +80,37 @@ mod real {
         /// Keyed by the operating system's randomness, as the standard library's hash maps are.
         fn random(&self) -> u64 {
             self.keys.hash_one(self.count.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the one door to the clock")]
+    fn system_time() -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    }
+
+    async fn until(at: Timestamp, now: impl Fn() -> Timestamp) {
+        while let Ok(left @ 1..) = u64::try_from(at.0.saturating_sub(now().0)) {
+            tokio::time::sleep(Duration::from_nanos(left).min(LOOK)).await;
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use std::{cell::Cell, time::Instant};
+
+        /// A timer of a year goes off when the clock was set a year ahead, not a year later.
+        #[tokio::test]
+        async fn a_clock_that_is_set_is_noticed() {
+            let (year, looks) = (365 * 86_400 * 1_000_000_000, Cell::new(0));
+            let clock = || {
+                looks.set(looks.get() + 1);
+                Timestamp(if looks.get() > 1 { year } else { 0 })
+            };
+            let begun = Instant::now();
+            tokio::time::timeout(LOOK * 20, until(Timestamp(year), clock)).await.unwrap();
+            assert!(begun.elapsed() >= LOOK / 2, "it did not wait at all");
         }
     }
 }

@@ -199,6 +199,15 @@ impl World for SimWorld {
         Box::pin(Sleep::new(&self.shared, how_long))
     }
 
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        let world = self.clone();
+        Box::pin(async move {
+            while let Ok(left @ 1..) = u64::try_from(at.0.saturating_sub(world.now().0)) {
+                world.sleep(Duration::from_nanos(left)).await;
+            }
+        })
+    }
+
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.shared.spawn(self.instance, task);
     }

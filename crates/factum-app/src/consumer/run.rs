@@ -182,7 +182,7 @@ impl<'a, H: Handler> Session<'a, H> {
         let due = self.handler.due();
         let alarm = async {
             match due {
-                Some(due) => seat.world.sleep(until(seat.world.now().0, due.0)).await,
+                Some(due) => seat.world.sleep_until(due).await,
                 None => std::future::pending().await,
             }
         };
@@ -348,8 +348,4 @@ impl<'a, H: Handler> Session<'a, H> {
             Err(panic) => Err(Failure::fatal(panic).into()),
         }
     }
-}
-
-fn until(now: i64, due: i64) -> Duration {
-    Duration::from_nanos(u64::try_from(due.saturating_sub(now)).unwrap_or_default())
 }

@@ -6,6 +6,7 @@ mod attributes;
 mod away;
 mod between;
 mod bus;
+mod clock;
 mod compile;
 mod consumers;
 mod courses;

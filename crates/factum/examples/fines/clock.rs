@@ -39,9 +39,13 @@ impl World for LogWorld {
 
     fn sleep(&self, how_long: Duration) -> BoxFuture<'static, ()> {
         let nanos = i64::try_from(how_long.as_nanos()).unwrap_or(i64::MAX);
-        let (world, until) = (self.clone(), self.now().0.saturating_add(nanos));
+        self.sleep_until(Timestamp(self.now().0.saturating_add(nanos)))
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        let world = self.clone();
         Box::pin(async move {
-            while world.now().0 < until {
+            while world.now() < at {
                 world.real.sleep(LOOK).await;
             }
         })
