@@ -31,6 +31,7 @@ mod envelope;
 pub mod event;
 pub mod lease;
 pub mod lock;
+pub mod message;
 mod metadata;
 pub mod personal;
 #[cfg(feature = "planted")]

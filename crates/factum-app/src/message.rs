@@ -1,0 +1,24 @@
+//! Messages: facts and commands on their way to other programs, through whatever broker is there.
+//!
+//! A [`Message`] is a CloudEvent; a [`Publisher`] gives it to a broker, a [`Consumer`] takes it from
+//! one. Both are traits, so that nothing above them knows which broker: a broker is a crate of its
+//! own, and passes the conformance suite of the test kit.
+//!
+//! What must hold, whatever the broker: what was confirmed is there; messages with one key are in
+//! order; what is not acknowledged comes again. So delivery is at least once, and who must do a
+//! thing once remembers what was done in the transaction of its effect.
+
+mod attributes;
+mod cloud_event;
+mod consume;
+mod publish;
+mod structured;
+
+pub use attributes::AttributeError;
+pub use cloud_event::Message;
+pub use consume::{
+    Close, ConsumeError, Consumer, Delivered, Deliveries, Group, Malformed, Settle, SettleError,
+    Start, Subscription,
+};
+pub use publish::{Outgoing, PublishError, Publisher};
+pub use structured::{STRUCTURED, StructuredError};
