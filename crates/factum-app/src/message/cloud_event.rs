@@ -1,5 +1,5 @@
-//! A message as CloudEvents 1.0 has it. The published crate for them is left alone: its bindings are
-//! of old releases of the brokers' clients, and it brings a calendar and an error library.
+//! A message as CloudEvents 1.0 has it. The published crate for them is left alone: its bindings
+//! are of old releases of the brokers' clients, and it brings a calendar and an error library.
 
 use crate::Metadata;
 use bytes::Bytes;

@@ -26,7 +26,8 @@ impl Outgoing {
 /// - an `Ok` means that the broker has confirmed that it keeps the message: as durably as it can;
 /// - messages with one key, in one call or in calls one after the other, are at the broker in that
 ///   order: a message is sent when those before it with its key are confirmed, or where the broker
-///   itself keeps them in order. Those behind one that failed are not sent ([`PublishError::Behind`]);
+///   itself keeps them in order. Those behind one that failed are not sent
+///   ([`PublishError::Behind`]);
 /// - a call ends, whatever the broker does: within a limit that the adapter names.
 pub trait Publisher: Send + Sync + fmt::Debug + 'static {
     /// The largest message that is sent, in bytes, attributes included; larger ones are refused.
