@@ -1,6 +1,7 @@
 //! The attributes of a message as names and texts: what every binary binding puts into headers,
 //! each with a prefix of its own. The content type is no part of it: bindings have a place for
 //! that.
+
 use super::Message;
 use bytes::Bytes;
 use factum_core::Timestamp;
