@@ -42,8 +42,11 @@ const ADAPTERS: &[&str] = &[
 ];
 const ADAPTER_MAY_USE: &[&str] = &["factum-core", "factum-app"];
 
-/// Not published: may use whatever they like, and nobody uses them.
-const UNPUBLISHED: &[&str] = &["factum-prove", "factum-sim", "xtask"];
+/// Not published: may use whatever they like, and nobody uses them, but tests the servers.
+const UNPUBLISHED: &[&str] = &["factum-prove", "factum-services", "factum-sim", "xtask"];
+
+/// Starts real servers for whoever's tests want one.
+const SERVICES: &str = "factum-services";
 
 /// All arrows between members of this workspace.
 pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
@@ -90,8 +93,8 @@ fn allowed(user: &str) -> Option<Vec<&'static str>> {
 }
 
 fn may_use(allowed: &[&str], used: &Dependency) -> bool {
-    let tests_only = used.dev && !UNPUBLISHED.contains(&used.name.as_str());
-    tests_only || allowed.contains(&used.name.as_str())
+    let for_tests = used.name == SERVICES || !UNPUBLISHED.contains(&used.name.as_str());
+    (used.dev && for_tests) || allowed.contains(&used.name.as_str())
 }
 
 fn is_ours(name: &str) -> bool {
@@ -151,6 +154,8 @@ mod tests {
         check_arrow("factum-client", "factum-server", true, true);
         check_arrow("factum-log", "factum-testkit", true, true);
         check_arrow("factum-log", "factum-sim", true, false);
+        check_arrow("factum-sqlite", "factum-services", true, true);
+        check_arrow("factum-sqlite", "factum-services", false, false);
     }
 
     #[test]
