@@ -1,8 +1,8 @@
 //! Messages: facts and commands on their way to other programs, through whatever broker is there.
 //!
 //! A [`Message`] is a CloudEvent; a [`Publisher`] gives it to a broker, a [`Consumer`] takes it
-//! from one. Both are traits, so that nothing above them knows which broker: a broker is a crate of its
-//! own, and passes the conformance suite of the test kit.
+//! from one. Both are traits, so that nothing above them knows which broker: a broker is a crate of
+//! its own, and passes the conformance suite of the test kit.
 //!
 //! What must hold, whatever the broker: what was confirmed is there; messages with one key are in
 //! order; what is not acknowledged comes again. So delivery is at least once, and who must do a
