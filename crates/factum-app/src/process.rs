@@ -18,6 +18,7 @@ mod pending;
 mod record;
 mod route;
 mod runner;
+mod saga;
 mod steps;
 mod timeline;
 
@@ -25,6 +26,7 @@ pub use control::{ControlError, InstanceStatus, ProcessHandle};
 pub use instance::StepError;
 pub use record::Parked;
 pub use route::Route;
+pub use saga::{Progress, Saga};
 pub use steps::{Move, Steps, days, hours, minutes, seconds};
 pub use timeline::{Moment, Timeline};
 
@@ -33,7 +35,8 @@ use crate::event::EventSet;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// A process: what happens when something has happened.
+/// A process: what happens when something has happened. Steps that are done one after the other,
+/// and undone in reverse, are written as a [`Saga`].
 ///
 /// ```
 /// use factum_app::{

@@ -46,7 +46,7 @@ pub struct Call {
 }
 
 /// What a command came to, for who stores it: a process, a log.
-#[derive(Clone, PartialEq, Debug, Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// It was done.
@@ -55,6 +55,9 @@ pub enum Reply {
     Nothing(String),
     /// It was refused, and how (its `Debug`).
     Refused(String),
+    /// It could not be done, however often it was tried. Whether it was done in part, nobody knows.
+    /// Only who asked for so many attempts hears this ([`crate::Steps::attempt`]).
+    Failed(String),
 }
 
 /// Why a command has no reply.

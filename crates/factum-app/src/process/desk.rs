@@ -27,6 +27,14 @@ pub(crate) struct Alarm {
     pub(crate) due: Timestamp,
 }
 
+/// How often a command was tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Tries {
+    pub(crate) made: u32,
+    /// How often it may be, if that was said.
+    pub(crate) max: Option<u32>,
+}
+
 #[derive(Debug)]
 struct Entry {
     /// Its last step stands after this position.
@@ -109,8 +117,8 @@ impl Desk {
         None
     }
 
-    /// A command is back. Answers how often it was tried, if it is still to be done.
-    pub(crate) fn landed(&mut self, key: &Key, id: Uuid) -> Option<u32> {
+    /// A command is back. Answers how often it was tried, and may be, if it is still to be done.
+    pub(crate) fn landed(&mut self, key: &Key, id: Uuid) -> Option<Tries> {
         self.flying.remove(key);
         let entry = self.entries.get_mut(key)?;
         if id_of(&entry.to_do) != Some(id) {
@@ -119,7 +127,8 @@ impl Desk {
             return None;
         }
         entry.attempts += 1;
-        Some(entry.attempts)
+        let max = entry.to_do.as_ref().and_then(|sent| sent.attempts_max);
+        Some(Tries { made: entry.attempts, max })
     }
 
     /// The command of an instance is tried again at a time.

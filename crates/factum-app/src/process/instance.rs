@@ -285,6 +285,10 @@ impl<P: Process> Turn<'_, P> {
                 let sent = self.sent(record.run, encode(&command)?);
                 record.outbox.push_back(sent);
             }
+            Move::Try(command, count) => {
+                let sent = self.sent(record.run, encode(&command)?);
+                record.outbox.push_back(Sent { attempts_max: Some(count), ..sent });
+            }
             Move::CompensateWith(command) => record.compensations.push(encode(&command)?),
             Move::At(at, name) => {
                 record.timers.retain(|timer| timer.name != name);
@@ -303,7 +307,8 @@ impl<P: Process> Turn<'_, P> {
 
     fn sent(&self, run: u32, command: Stored) -> Sent {
         let metadata = self.cause.clone();
-        Sent { id: self.ctx.id(), run, command, compensates: false, metadata }
+        let (id, compensates, attempts_max) = (self.ctx.id(), false, None);
+        Sent { id, run, command, compensates, attempts_max, metadata }
     }
 
     /// A failed run waits for what it has sent, undoes one thing after the other, and is over.

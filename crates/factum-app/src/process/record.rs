@@ -100,6 +100,9 @@ pub(crate) struct Sent {
     pub(crate) command: Stored,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) compensates: bool,
+    /// How often it is tried before its answer is that it failed; not said: before it is parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attempts_max: Option<u32>,
     /// For the events of the command; it is caused by the step that sent it.
     pub(crate) metadata: Metadata,
 }

@@ -6,12 +6,12 @@
 
 use super::{
     Process,
-    desk::{Alarm, Desk, Key},
+    desk::{Alarm, Desk, Key, Tries},
     instance::{self, Arrived, Given, StepError},
     journal::{Held, Journal, JournalError},
     mailbox::{Landed, Mailbox},
     pending::{Pending, Taken},
-    record::{Parked, Place, Sent},
+    record::{Parked, Place, Sent, Status},
 };
 use crate::{
     App, Call, Envelope,
@@ -167,16 +167,23 @@ impl<P: Process> Runner<P> {
         (key, id): (Key, Uuid),
         done: Result<Reply, DispatchError>,
     ) -> Result<(), Failure> {
-        let Some(attempts) = self.desk.landed(&key, id) else {
+        let Some(tries) = self.desk.landed(&key, id) else {
             return Ok(());
         };
+        let attempts = tries.made;
         let given = match done {
             Ok(reply) => Given::Replied { id, reply },
-            Err(error) if error.retryable && attempts < ATTEMPTS_MAX => {
+            Err(error) if error.retryable && self.is_tried_again(&key, tries).await? => {
                 self.desk.retry(&key, self.soon(attempts));
                 return Ok(());
             }
-            Err(error) => Given::Parked { id, why: Parked { error: error.to_string(), attempts } },
+            Err(error) => {
+                let error = error.to_string();
+                match tries.max {
+                    Some(_) => Given::Replied { id, reply: Reply::Failed(error) },
+                    None => Given::Parked { id, why: Parked { error, attempts } },
+                }
+            }
         };
         match self.take(&key, given, self.now()).await {
             // The command is done; with a resume it is asked again, and answers the same.
@@ -189,6 +196,17 @@ impl<P: Process> Runner<P> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a command that failed is tried again. Who said how often does not insist once the
+    /// process has failed.
+    async fn is_tried_again(&mut self, key: &Key, tries: Tries) -> Result<bool, Failure> {
+        let Tries { made, max: Some(max) } = tries else {
+            return Ok(tries.made < ATTEMPTS_MAX);
+        };
+        let held = self.pending.held(key).await.map_err(JournalError::into_failure)?;
+        let running = held.record.is_some_and(|record| record.status == Status::Running);
+        Ok(running && made < max)
     }
 
     async fn go_off(&mut self, alarm: Alarm) -> Result<(), Failure> {

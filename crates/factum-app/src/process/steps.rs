@@ -9,6 +9,8 @@ use std::{fmt, time::Duration};
 pub enum Move<C> {
     /// That a command is done, after those before it.
     Send(C),
+    /// That a command is done, and tried so often at most.
+    Try(C, u32),
     /// That a command is done if the process fails later: the last first.
     CompensateWith(C),
     /// To be told at a time. A timer with the same name is replaced.
@@ -84,6 +86,13 @@ impl<P: Process> Steps<P> {
     /// Does a command, after those that were sent before it. Its answer is an input.
     pub fn send(self, command: impl Into<P::Command>) -> Self {
         self.and(Move::Send(command.into()))
+    }
+
+    /// Does a command as [`Steps::send`], and tries it so often, at most, where it fails. Then its
+    /// answer is [`Reply::Failed`](crate::Reply::Failed), and nobody is asked for help. Once the
+    /// process itself has failed it is not tried again.
+    pub fn attempt(self, command: impl Into<P::Command>, count: u32) -> Self {
+        self.and(Move::Try(command.into(), count))
     }
 
     /// Does a command if the process fails later; the last one given is done first.

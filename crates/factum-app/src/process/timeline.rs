@@ -74,6 +74,7 @@ fn input(taken: &Taken) -> String {
             Reply::Done => format!("{command} was done"),
             Reply::Nothing(why) => format!("{command}: nothing to do ({why})"),
             Reply::Refused(why) => format!("{command} was refused: {why}"),
+            Reply::Failed(why) => format!("{command} failed: {why}"),
         },
         Taken::Parked { command, why: Parked { error, attempts }, .. } => {
             format!("{command} failed {attempts} times: {error}")

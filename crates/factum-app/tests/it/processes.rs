@@ -49,14 +49,14 @@ fn a_paid_order_is_confirmed_and_an_unpaid_one_cancelled_in_time() {
 }
 
 #[event("stay.booked")]
-struct Booked {
+pub(crate) struct Booked {
     #[tag]
-    trip: u32,
-    what: String,
+    pub(crate) trip: u32,
+    pub(crate) what: String,
 }
 
 #[derive(Clone, Default)]
-struct Booking;
+pub(crate) struct Booking;
 
 impl State for Booking {
     type Event = Booked;
@@ -68,10 +68,10 @@ impl State for Booking {
 
 /// Books something, or takes it back. What cannot be is in [`Trouble`].
 #[command("trip.book")]
-struct Book {
+pub(crate) struct Book {
     #[tag]
-    trip: u32,
-    what: String,
+    pub(crate) trip: u32,
+    pub(crate) what: String,
 }
 
 thread_local! {
@@ -80,18 +80,18 @@ thread_local! {
 }
 
 #[derive(Default)]
-struct Trouble {
+pub(crate) struct Trouble {
     /// These are refused.
-    refused: Vec<&'static str>,
+    pub(crate) refused: Vec<&'static str>,
     /// These fail so often, and whether trying again may help.
-    failing: Vec<(&'static str, u32, bool)>,
+    pub(crate) failing: Vec<(&'static str, u32, bool)>,
     /// `react` panics about this trip.
     panics: Option<u32>,
     /// How often each was tried.
-    tried: BTreeMap<String, u32>,
+    pub(crate) tried: BTreeMap<String, u32>,
 }
 
-fn trouble<T>(look: impl FnOnce(&mut Trouble) -> T) -> T {
+pub(crate) fn trouble<T>(look: impl FnOnce(&mut Trouble) -> T) -> T {
     TROUBLE.with_borrow_mut(look)
 }
 
@@ -113,8 +113,7 @@ impl Dispatch for Book {
             return failing;
         }
         let booked = DoBook { trip: self.trip, what: self.what };
-        app.execute(booked).key(call.key.unwrap()).metadata(call.metadata).await.unwrap();
-        Ok(Reply::Done)
+        Dispatch::dispatch(booked, app, call).await
     }
 }
 
@@ -135,19 +134,19 @@ impl Decision for DoBook {
 }
 
 #[event("trip.asked")]
-struct Asked {
+pub(crate) struct Asked {
     #[tag]
-    trip: u32,
+    pub(crate) trip: u32,
 }
 
 #[command("trip.ask")]
-struct Ask {
+pub(crate) struct Ask {
     #[tag]
-    trip: u32,
+    pub(crate) trip: u32,
 }
 
 #[derive(Clone, Default)]
-struct Trips;
+pub(crate) struct Trips;
 
 impl State for Trips {
     type Event = Asked;
@@ -208,13 +207,13 @@ impl Process for Trip {
     }
 }
 
-fn ask(shop: &Shop, app: &App, trip: u32) {
+pub(crate) fn ask(shop: &Shop, app: &App, trip: u32) {
     shop.world.run(async { app.execute(Ask { trip }).await.unwrap() });
     shop.run_for(SECOND * 60);
 }
 
 /// What was booked for a trip, in order.
-fn booked(shop: &Shop, trip: u32) -> Vec<String> {
+pub(crate) fn booked(shop: &Shop, trip: u32) -> Vec<String> {
     let events = shop.events().into_iter();
     let of_trip = events.filter(|event| event.stream().as_str() == format!("stay-{trip}"));
     of_trip.map(|event| serde_json::from_slice::<Booked>(event.data()).unwrap().what).collect()

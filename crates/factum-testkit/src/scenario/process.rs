@@ -113,7 +113,7 @@ impl<P: Process> Following<P> {
         let steps = one.state.react(input, Steps::new(at, key));
         for wanted in steps.moves() {
             match wanted.clone() {
-                Move::Send(command) => {
+                Move::Send(command) | Move::Try(command, _) => {
                     self.sent.push(command.clone());
                     replies.push_back(command);
                 }

@@ -3,47 +3,14 @@
 
 use crate::{
     orders::{OrderCommand, OrderPlaced},
+    parcels::Send,
     payments::PaymentCommand,
     stock::StockCommand,
 };
-use factum::app::prelude::*;
-use std::convert::Infallible;
-
-#[event("parcel.sent")]
-pub(crate) struct ParcelSent {
-    pub(crate) parcel: String,
-    pub(crate) article: String,
-    pub(crate) count: u32,
-}
-
-/// Sending needs no state: whoever asks has paid.
-#[data]
-pub(crate) struct Parcel;
-
-impl State for Parcel {
-    type Event = ParcelSent;
-
-    fn evolve(self, _: &ParcelSent) -> Self {
-        self
-    }
-}
-
-#[command("parcel.send")]
-pub(crate) struct Send {
-    parcel: String,
-    article: String,
-    count: u32,
-}
-
-impl Decision for Send {
-    type State = Parcel;
-    type Refusal = Infallible;
-
-    fn decide(&self, _: &Parcel, _: &Ctx) -> Outcome<Self> {
-        let Self { parcel, article, count } = self.clone();
-        emit(ParcelSent { parcel, article, count })
-    }
-}
+use factum::app::{
+    prelude::*,
+    process::{Progress, Saga},
+};
 
 #[derive(Clone, Debug, CommandSet)]
 pub(crate) enum Step {
@@ -57,6 +24,7 @@ pub(crate) enum Step {
 #[data]
 pub(crate) struct Fulfilment {
     placed: Option<OrderPlaced>,
+    progress: Progress,
 }
 
 impl Process for Fulfilment {
@@ -64,37 +32,23 @@ impl Process for Fulfilment {
     type Event = OrderPlaced;
     type Command = Step;
 
-    fn route(event: &OrderPlaced) -> Route {
-        Route::start(&event.order)
-    }
-
     fn react(&mut self, input: Input<Self>, steps: Steps<Self>) -> Steps<Self> {
         if let Input::Event(placed) = &input {
             self.placed = Some(placed.clone());
         }
-        let Some(OrderPlaced { order, customer, article, count, cents }) = self.placed.clone()
+        let Some(OrderPlaced { order, customer: wallet, article, count, cents }) =
+            self.placed.clone()
         else {
             return steps;
         };
-        let stock = article.clone();
-        match input {
-            Input::Event(_) => steps
-                .compensate_with(OrderCommand::Cancel {
-                    order: order.clone(),
-                    reason: "it cannot be fulfilled".to_owned(),
-                })
-                .send(StockCommand::Reserve { stock, order, count }),
-            Input::Replied(command, Reply::Refused(why)) => {
-                steps.fail(format!("{}: {why}", command.name()))
-            }
-            Input::Replied(Step::Stock(StockCommand::Reserve { .. }), _) => steps
-                .compensate_with(StockCommand::Release { stock, order: order.clone() })
-                .send(PaymentCommand::Take { wallet: customer, order, cents }),
-            Input::Replied(Step::Payment(_), _) => {
-                steps.send(Send { parcel: order, article, count })
-            }
-            Input::Replied(Step::Send(_), _) => steps.send(OrderCommand::Complete { order }).end(),
-            _ => steps,
-        }
+        let (id, stock, reason) = (|| order.clone(), article.clone(), "it cannot be fulfilled");
+        Saga::of(steps)
+            .undo(OrderCommand::Cancel { order: id(), reason: reason.to_owned() })
+            .step("reserve", StockCommand::Reserve { stock: stock.clone(), order: id(), count })
+            .undo(StockCommand::Release { stock, order: id() })
+            .step("pay", PaymentCommand::Take { wallet, order: id(), cents })
+            .step("ship", Send { parcel: id(), article, count })
+            .step("complete", OrderCommand::Complete { order: id() })
+            .run(&mut self.progress, input)
     }
 }

@@ -7,6 +7,7 @@
 
 mod fulfilment;
 mod orders;
+mod parcels;
 mod payments;
 mod stock;
 mod views;

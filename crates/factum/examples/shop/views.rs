@@ -1,6 +1,6 @@
 //! What is read: a customer's orders, the revenue of each day, and what the carrier takes along.
 
-use crate::{fulfilment::ParcelSent, orders::OrderPlaced, payments::PaymentTaken};
+use crate::{orders::OrderPlaced, parcels::ParcelSent, payments::PaymentTaken};
 use factum::app::prelude::*;
 
 #[data]

@@ -18,6 +18,7 @@ fn record(ids: &[u128], timers: &[i64]) -> Record {
         run: 1,
         command: Stored { name: "c".into(), data: serde_json::Value::Null },
         compensates: false,
+        attempts_max: None,
         metadata: metadata.clone(),
     };
     let timer = |due: &i64| Timer { name: due.to_string(), due: *due, metadata: metadata.clone() };
@@ -35,6 +36,10 @@ fn record(ids: &[u128], timers: &[i64]) -> Record {
     }
 }
 
+fn tried(made: u32) -> Option<Tries> {
+    Some(Tries { made, max: None })
+}
+
 fn next(desk: &mut Desk) -> Option<u128> {
     desk.next_command().map(|(_, sent)| sent.id.as_u128())
 }
@@ -48,7 +53,7 @@ fn one_command_of_an_instance_is_on_its_way_at_a_time() {
     // A step while it is on its way sends nothing twice.
     desk.put(&key("a"), Position(3), &record(&[1, 2], &[]));
     assert_eq!(next(&mut desk), None);
-    assert_eq!(desk.landed(&key("a"), Uuid::from_u128(1)), Some(1));
+    assert_eq!(desk.landed(&key("a"), Uuid::from_u128(1)), tried(1));
     desk.put(&key("a"), Position(4), &record(&[2], &[]));
     assert_eq!(next(&mut desk), Some(2));
 }
@@ -61,7 +66,7 @@ fn what_is_on_its_way_is_waited_for_even_where_all_else_is_forgotten() {
     desk.clear();
     desk.put(&key("a"), Position(1), &record(&[1], &[]));
     assert_eq!(next(&mut desk), None);
-    assert_eq!(desk.landed(&key("a"), Uuid::from_u128(1)), Some(1));
+    assert_eq!(desk.landed(&key("a"), Uuid::from_u128(1)), tried(1));
     // Or its instance has gone on meanwhile.
     desk.put(&key("a"), Position(1), &record(&[2], &[]));
     assert_eq!(next(&mut desk), Some(2));
@@ -76,7 +81,7 @@ fn a_retry_waits_its_time_and_counts() {
     let mut desk = Desk::default();
     desk.put(&key("a"), Position(1), &record(&[1], &[]));
     assert_eq!(next(&mut desk), Some(1));
-    assert_eq!(desk.landed(&key("a"), Uuid::from_u128(1)), Some(1));
+    assert_eq!(desk.landed(&key("a"), Uuid::from_u128(1)), tried(1));
     desk.retry(&key("a"), Timestamp(10));
     desk.put(&key("a"), Position(2), &record(&[1], &[]));
     assert_eq!((next(&mut desk), desk.next_retry()), (None, Some(Timestamp(10))));
@@ -84,7 +89,7 @@ fn a_retry_waits_its_time_and_counts() {
     assert_eq!(next(&mut desk), None);
     desk.retries_due(Timestamp(10));
     assert_eq!((next(&mut desk), desk.next_retry()), (Some(1), None));
-    assert_eq!(desk.landed(&key("a"), Uuid::from_u128(1)), Some(2));
+    assert_eq!(desk.landed(&key("a"), Uuid::from_u128(1)), tried(2));
 }
 
 #[test]
