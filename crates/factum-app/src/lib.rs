@@ -57,7 +57,9 @@ pub use decision::{
 };
 pub use envelope::Envelope;
 pub use event::{DecodePolicy, Event, EventSet, ReadAs, Upcast};
-pub use factum_macros::{Command, CommandSet, Event, EventSet, command, data, event, events};
+pub use factum_macros::{
+    Command, CommandSet, Event, EventSet, command, data, event, events, projection,
+};
 pub use metadata::Metadata;
 pub use process::{Input, Process, Route, Steps};
 pub use projection::{Key, Projection, Row};

@@ -6,7 +6,7 @@ pub use crate::{
     Steps, StreamName, Timestamp, Upcast, Uuid, command, data, emit, emit_all, ensure, event,
     events, nothing,
     process::{days, hours, minutes, seconds},
-    refuse,
+    projection, refuse,
 };
 pub use serde::{Deserialize, Serialize};
 

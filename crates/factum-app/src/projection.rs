@@ -34,7 +34,8 @@ pub(crate) use register::{Registered, Views};
 use crate::{Envelope, event::EventSet};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A projection: the type is that of a row.
+/// A projection: the type is that of a row. Where a row is no more than the fold of a
+/// [`State`](crate::State), [`macro@crate::projection`] above the state is enough.
 ///
 /// ```
 /// use factum_app::{App, Envelope, MemoryStore, OnError, Projection, Row, event};

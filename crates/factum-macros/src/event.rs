@@ -125,7 +125,7 @@ fn settings(item: &DeriveInput) -> Result<Settings> {
     Ok(Settings { name, version, since, stream })
 }
 
-fn number(input: syn::parse::ParseStream<'_>) -> Result<u32> {
+pub(crate) fn number(input: syn::parse::ParseStream<'_>) -> Result<u32> {
     let literal: LitInt = input.parse()?;
     match literal.base10_parse()? {
         0 => Err(Error::new(literal.span(), "versions are counted from 1")),

@@ -7,6 +7,7 @@
 //! | `#[events]` | a set of events, and those of its events that are written in it |
 //! | `#[command("order.place")]` | `Command`, the same for a command |
 //! | `#[data]` | the derives of everything else that is stored |
+//! | `#[projection("order-summary")]` | the same, and `Projection`: a state's fold kept as rows |
 //! | `#[derive(EventSet)]` | `EventSet` for an enum with one event a variant |
 //! | `#[derive(CommandSet)]` | `CommandSet` for an enum with one command a variant |
 
@@ -17,6 +18,7 @@ mod events;
 mod fields;
 mod path;
 mod personal;
+mod projection;
 mod set;
 
 use proc_macro::TokenStream;
@@ -91,6 +93,17 @@ pub fn data(settings: TokenStream, item: TokenStream) -> TokenStream {
         return error.into_compile_error().into();
     }
     attribute::data(item.into()).into()
+}
+
+/// Makes a state the row of a projection: `#[projection("order-summary")]`, with the derives of
+/// [`macro@data`]. Each row is the fold of its events by the state's own `evolve`.
+///
+/// The name of the view is pinned. `version = 2` beside it is that of the row and of `evolve`: a
+/// new one is built from the first event on. Rows by another key than the event's stream, or that
+/// are no fold, are an `impl Projection`.
+#[proc_macro_attribute]
+pub fn projection(settings: TokenStream, item: TokenStream) -> TokenStream {
+    done(projection::expand(settings.into(), item.into()))
 }
 
 /// What `#[event(…)]` adds to the other derives.

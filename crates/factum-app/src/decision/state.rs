@@ -7,6 +7,11 @@ use crate::event::EventSet;
 ///
 /// It is whatever a use case needs to know, not "the" entity: two decisions about an order may read
 /// two different states of it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a state",
+    label = "no `State`",
+    note = "write `impl State for {Self}`: the events it knows, and `evolve`"
+)]
 pub trait State: Default + Clone + Send + Sync + 'static {
     /// The events that it knows. A decision emits events of this set.
     type Event: EventSet;

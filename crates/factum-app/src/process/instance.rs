@@ -206,11 +206,17 @@ impl<P: Process> Turn<'_, P> {
             return Ok(None);
         };
         let is_it = |timer: &Timer| timer.name == name && timer.due() == due;
-        if !record.timers.iter().any(is_it) {
+        let Some(at) = record.timers.iter().position(is_it) else {
             return Ok(None);
-        }
-        record.timers.retain(|timer| !is_it(timer));
-        let instance = self.react(record, Input::TimedOut(&name))?;
+        };
+        let instance = match record.timers.remove(at).command {
+            Some(command) => {
+                let sent = self.sent(record.run, command);
+                record.outbox.push_back(sent);
+                record
+            }
+            None => self.react(record, Input::TimedOut(&name))?,
+        };
         Ok(Some(Step { input: Taken::TimedOut { timer: name }, instance }))
     }
 
@@ -290,9 +296,10 @@ impl<P: Process> Turn<'_, P> {
                 record.outbox.push_back(Sent { attempts_max: Some(count), ..sent });
             }
             Move::CompensateWith(command) => record.compensations.push(encode(&command)?),
-            Move::At(at, name) => {
-                record.timers.retain(|timer| timer.name != name);
-                record.timers.push(Timer { name, due: at.0, metadata: self.cause.clone() });
+            Move::At(at, name) => self.set(record, name, at, None),
+            Move::SendAt(at, command) => {
+                let command = encode(&command)?;
+                self.set(record, command.name.clone(), at, Some(command));
             }
             Move::Cancel(name) => record.timers.retain(|timer| timer.name != name),
             Move::End if record.status == Status::Running => record.end(Status::Ended),
@@ -303,6 +310,12 @@ impl<P: Process> Turn<'_, P> {
             Move::End | Move::Fail(_) => {}
         }
         Ok(())
+    }
+
+    /// In place of one with the same name.
+    fn set(&self, record: &mut Record, name: String, at: Timestamp, command: Option<Stored>) {
+        record.timers.retain(|timer| timer.name != name);
+        record.timers.push(Timer { name, due: at.0, command, metadata: self.cause.clone() });
     }
 
     fn sent(&self, run: u32, command: Stored) -> Sent {

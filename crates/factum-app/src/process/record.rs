@@ -112,6 +112,9 @@ pub(crate) struct Timer {
     pub(crate) name: String,
     /// Nanoseconds since 1970.
     pub(crate) due: i64,
+    /// What is sent when it goes off; without one the process is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<Stored>,
     /// For the step that it becomes; it is caused by the one that set it.
     pub(crate) metadata: Metadata,
 }

@@ -15,6 +15,8 @@ pub enum Move<C> {
     CompensateWith(C),
     /// To be told at a time. A timer with the same name is replaced.
     At(Timestamp, String),
+    /// That a command is done at a time: a timer with the command's name.
+    SendAt(Timestamp, C),
     /// Not to be told.
     Cancel(String),
     /// To be over, all well.
@@ -78,6 +80,11 @@ impl<P: Process> Steps<P> {
         self.moves
     }
 
+    fn when(&self, how_long: Duration) -> Timestamp {
+        let nanos = i64::try_from(how_long.as_nanos()).unwrap_or(i64::MAX);
+        Timestamp(self.now.0.saturating_add(nanos))
+    }
+
     fn and(mut self, one: Move<P::Command>) -> Self {
         self.moves.push(one);
         self
@@ -102,9 +109,23 @@ impl<P: Process> Steps<P> {
 
     /// Tells the process when so much time has passed. A timer with the same name is replaced.
     pub fn after(self, how_long: Duration, name: impl Into<String>) -> Self {
-        let nanos = i64::try_from(how_long.as_nanos()).unwrap_or(i64::MAX);
-        let at = Timestamp(self.now.0.saturating_add(nanos));
+        let at = self.when(how_long);
         self.at(at, name)
+    }
+
+    /// Does a command when so much time has passed, unless this run is over by then. Its answer is
+    /// an input.
+    ///
+    /// It is a timer with the command's name: one with the same name is replaced, and
+    /// [`Steps::cancel`] takes it back.
+    pub fn send_after(self, how_long: Duration, command: impl Into<P::Command>) -> Self {
+        let at = self.when(how_long);
+        self.send_at(at, command)
+    }
+
+    /// Does a command at a time: see [`Steps::send_after`].
+    pub fn send_at(self, at: Timestamp, command: impl Into<P::Command>) -> Self {
+        self.and(Move::SendAt(at, command.into()))
     }
 
     /// Tells the process at a time. A timer with the same name is replaced.

@@ -105,7 +105,10 @@ fn effects(before: Option<&Record>, after: &Record) -> Vec<String> {
     }
     for timer in &after.timers {
         if !before.is_some_and(|before| before.timers.contains(timer)) {
-            effects.push(format!("sets timer {:?}", timer.name));
+            effects.push(match &timer.command {
+                Some(command) => format!("will send {} {}", command.name, command.data),
+                None => format!("sets timer {:?}", timer.name),
+            });
         }
     }
     if before.is_none_or(|before| before.parked != after.parked)

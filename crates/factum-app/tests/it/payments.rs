@@ -193,6 +193,33 @@ impl Process for Payment {
     }
 }
 
+/// The same, but what follows from the time is a command that is sent later.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Scheduled;
+
+impl Process for Scheduled {
+    const NAME: &'static str = "payment";
+    type Event = PaymentEvent;
+    type Command = PaymentCommand;
+
+    fn route(event: &PaymentEvent) -> Route {
+        Payment::route(event)
+    }
+
+    fn react(&mut self, input: Input<Self>, steps: Steps<Self>) -> Steps<Self> {
+        match input {
+            Input::Event(PaymentEvent::Placed(e)) => {
+                steps.send_after(minutes(15), Cancel { order: e.order })
+            }
+            Input::Event(PaymentEvent::Received(e)) => {
+                steps.cancel("order.cancel").send(Confirm { order: e.order })
+            }
+            Input::Replied(_, Reply::Done) => steps.end(),
+            _ => steps,
+        }
+    }
+}
+
 /// A simulated shop: a world, a store that outlives its apps, and the instance that runs now.
 pub(crate) struct Shop {
     pub(crate) world: SimWorld,

@@ -3,10 +3,10 @@
 
 use crate::{
     gaps::{Gap, Gaps},
-    payments::{OrderPlaced, Payment, Place, Receive, Shop},
+    payments::{OrderPlaced, Payment, Place, Receive, Scheduled, Shop},
 };
 use factum_app::{
-    App, EventStore, Metadata, OnError, StreamName, consumer::RunState, event::Draft,
+    App, EventStore, Metadata, OnError, Process, StreamName, consumer::RunState, event::Draft,
     process::minutes,
 };
 use factum_core::{Append, Change};
@@ -42,13 +42,13 @@ fn check(shop: &Shop, orders: &[u32], what: &str) {
 }
 
 /// Runs with a gap at the Nth call; answers whether there was such a call.
-fn run(seed: u64, at: u32, gap: Gap, again: Option<u32>) -> bool {
+fn run<P: Process>(seed: u64, at: u32, gap: Gap, again: Option<u32>) -> bool {
     let what = format!("SEED={seed} at call {at}: {gap:?}, again at {again:?}");
     let shop = Shop::new(seed);
     let client = shop.client();
     let part = shop.world.instance("first");
     let store = Gaps::new(shop.store.clone(), part.clone(), at, gap);
-    let mut apps = vec![shop.start_in::<Payment>(&part, store.clone(), OnError::Stop)];
+    let mut apps = vec![shop.start_in::<P>(&part, store.clone(), OnError::Stop)];
     shop.world.run(trade(&client, 1));
     shop.run_for(minutes(3));
     shop.world.run(trade(&client, 11));
@@ -56,50 +56,56 @@ fn run(seed: u64, at: u32, gap: Gap, again: Option<u32>) -> bool {
     if part.is_killed() {
         let part = shop.world.instance("second");
         let store = Gaps::new(shop.store.clone(), part.clone(), again.unwrap_or(u32::MAX), gap);
-        apps.push(shop.start_in::<Payment>(&part, store, OnError::Stop));
+        apps.push(shop.start_in::<P>(&part, store, OnError::Stop));
         shop.run_for(minutes(1));
         if part.is_killed() {
-            apps.push(shop.start::<Payment>(OnError::Stop));
+            apps.push(shop.start::<P>(OnError::Stop));
         }
     }
     shop.run_for(minutes(30));
     check(&shop, &[1, 2, 11, 12], &what);
     for order in ["1", "2", "11", "12"] {
-        let status = shop.world.run(client.process::<Payment>().status(order)).unwrap().unwrap();
+        let status = shop.world.run(client.process::<P>().status(order)).unwrap().unwrap();
         assert!(!status.running && status.to_do.is_empty(), "{what}: {status:?}");
     }
     shop.world.end();
     store.was_reached()
 }
 
-fn in_every_gap(gap: Gap) {
+fn in_every_gap<P: Process>(gap: Gap) {
     for seed in factum_testkit::seeds(5) {
-        let calls = (1..).take_while(|at| run(seed, *at, gap, None)).count();
+        let calls = (1..).take_while(|at| run::<P>(seed, *at, gap, None)).count();
         assert!(calls > 20, "only {calls} gaps");
     }
 }
 
 #[test]
 fn a_process_that_dies_before_any_call_loses_nothing_and_does_nothing_twice() {
-    in_every_gap(Gap::Dies { after: false });
+    in_every_gap::<Payment>(Gap::Dies { after: false });
 }
 
 #[test]
 fn a_process_that_dies_after_any_call_loses_nothing_and_does_nothing_twice() {
-    in_every_gap(Gap::Dies { after: true });
+    in_every_gap::<Payment>(Gap::Dies { after: true });
+}
+
+#[test]
+fn a_command_that_is_to_be_sent_later_is_sent_once_whatever_dies() {
+    in_every_gap::<Scheduled>(Gap::Dies { after: false });
+    in_every_gap::<Scheduled>(Gap::Dies { after: true });
 }
 
 #[test]
 fn a_store_that_is_away_at_any_call_changes_nothing() {
-    in_every_gap(Gap::Away { after: false });
-    in_every_gap(Gap::Away { after: true });
+    in_every_gap::<Payment>(Gap::Away { after: false });
+    in_every_gap::<Payment>(Gap::Away { after: true });
 }
 
 #[test]
 fn a_process_that_dies_again_while_it_recovers_loses_nothing() {
     for seed in factum_testkit::seeds(40) {
         let (at, again) = (1 + (seed % 29) as u32, 1 + (seed % 7) as u32);
-        run(seed, at, Gap::Dies { after: seed % 2 == 0 }, Some(again));
+        run::<Payment>(seed, at, Gap::Dies { after: seed % 2 == 0 }, Some(again));
     }
 }
 

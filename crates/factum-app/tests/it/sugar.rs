@@ -2,8 +2,8 @@
 
 use crate::shop::OrderPlaced;
 use factum_app::{
-    App, Command, CommandSet, Ctx, Decision, Event, EventSet, EventStore, MemoryStore, Outcome,
-    State, command, data, emit, events, nothing,
+    App, Command, CommandSet, Ctx, Decision, Event, EventSet, EventStore, MemoryStore, OnError,
+    Outcome, Projection, State, command, data, emit, events, nothing, projection,
 };
 use std::convert::Infallible;
 
@@ -142,4 +142,31 @@ fn each_of_them_has_its_name() {
     let decoded = <ParcelCommand as CommandSet>::decode("parcel.mark-sent-back", encoded);
     assert_eq!(decoded.unwrap().unwrap(), MarkSentBack { parcel: 7 });
     assert!(<ParcelCommand as CommandSet>::decode("other", serde_json::Value::Null).is_none());
+}
+
+#[projection("parcels-lost", version = 2)]
+struct Losses {
+    count: u32,
+}
+
+impl State for Losses {
+    type Event = ParcelLost;
+
+    fn evolve(self, _: &ParcelLost) -> Self {
+        Self { count: self.count + 1 }
+    }
+}
+
+#[tokio::test]
+async fn a_state_is_kept_as_rows() {
+    assert_eq!((Losses::NAME, Losses::VERSION), ("parcels-lost", 2));
+    let app = App::builder(MemoryStore::new()).projection::<Losses>(OnError::Stop);
+    let app = app.start().await.unwrap();
+    for parcel in 1..=3 {
+        app.record(ParcelLost { parcel, van: 1 + parcel % 2 }).await.unwrap();
+    }
+    let both = app.record(ParcelLost { parcel: 4, van: 2 }).await.unwrap();
+    let view = app.view::<Losses>().at_least(&both);
+    assert_eq!(view.get(2).await.unwrap(), Some(Losses { count: 3 }));
+    assert_eq!(view.get(1).await.unwrap(), Some(Losses { count: 1 }));
 }

@@ -26,11 +26,14 @@ pub struct Following<P: Process> {
 
 type Answer<P> = Box<dyn Fn(&<P as Process>::Command) -> Reply>;
 
+/// When a timer goes off, and the command that is sent then; without one the process is told.
+type Timer<P> = (Timestamp, Option<<P as Process>::Command>);
+
 /// One instance, as far as a scenario follows it.
 struct Instance<P: Process> {
     state: P,
     running: bool,
-    timers: BTreeMap<String, Timestamp>,
+    timers: BTreeMap<String, Timer<P>>,
     undo: Vec<P::Command>,
     failed: Option<String>,
 }
@@ -80,13 +83,17 @@ impl<P: Process> Following<P> {
         loop {
             let timers = self.instances.iter().filter(|(_, one)| one.running);
             let due = timers.flat_map(|(key, one)| {
-                one.timers.iter().map(move |(name, at)| (*at, key.clone(), name.clone()))
+                one.timers.iter().map(move |(name, (at, _))| (*at, key.clone(), name.clone()))
             });
             let Some((at, key, name)) = due.min().filter(|(at, ..)| *at <= until) else { return };
-            if let Some(one) = self.instances.get_mut(&key) {
-                one.timers.remove(&name);
+            let one = self.instances.get_mut(&key);
+            match one.and_then(|one| one.timers.remove(&name)) {
+                Some((_, Some(command))) => {
+                    self.sent.push(command.clone());
+                    self.answer(&key, VecDeque::from([command]), at);
+                }
+                _ => self.react(&key, Input::TimedOut(&name), at),
             }
-            self.react(&key, Input::TimedOut(&name), at);
         }
     }
 
@@ -94,6 +101,11 @@ impl<P: Process> Following<P> {
     fn react(&mut self, key: &str, input: Input<'_, P>, at: Timestamp) {
         let mut replies = VecDeque::new();
         self.step(key, input, at, &mut replies);
+        self.answer(key, replies, at);
+    }
+
+    /// Answers what was sent, and what is sent because of it.
+    fn answer(&mut self, key: &str, mut replies: VecDeque<P::Command>, at: Timestamp) {
         while let Some(command) = replies.pop_front() {
             let reply = (self.answer)(&command);
             if self.instances.get(key).is_some_and(|one| one.running) {
@@ -118,7 +130,11 @@ impl<P: Process> Following<P> {
                     replies.push_back(command);
                 }
                 Move::CompensateWith(command) => one.undo.push(command),
-                Move::At(at, name) => drop(one.timers.insert(name, at)),
+                Move::At(at, name) => drop(one.timers.insert(name, (at, None))),
+                Move::SendAt(at, command) => {
+                    let name = command.name().to_owned();
+                    one.timers.insert(name, (at, Some(command)));
+                }
                 Move::Cancel(name) => drop(one.timers.remove(&name)),
                 Move::End => one.running = false,
                 Move::Fail(reason) => {
@@ -185,7 +201,7 @@ impl<P: Process> Following<P> {
             timers.map(|(key, name, at)| (key.to_string(), name.to_owned(), at)).collect();
         want.sort();
         let set = self.instances.iter().flat_map(|(key, one)| {
-            one.timers.iter().map(|(name, at)| (key.clone(), name.clone(), *at))
+            one.timers.iter().map(|(name, (at, _))| (key.clone(), name.clone(), *at))
         });
         let got: Vec<_> = set.collect();
         if got != want {

@@ -137,6 +137,42 @@ fn commands_and_timers_follow_from_facts_and_time() {
         .then_ended(1);
 }
 
+/// Cancels an hour later, without being told of the time.
+#[data]
+struct Scheduled;
+
+impl Process for Scheduled {
+    const NAME: &'static str = "scheduled";
+    type Event = PaymentEvent;
+    type Command = PaymentCommand;
+
+    fn route(event: &PaymentEvent) -> Route {
+        Payment::route(event)
+    }
+
+    fn react(&mut self, input: Input<Self>, steps: Steps<Self>) -> Steps<Self> {
+        match input {
+            Input::Event(PaymentEvent::Placed(one)) => {
+                steps.send_after(HOUR, Cancel { order: one.order })
+            }
+            Input::Replied(PaymentCommand::Cancel(_), _) => steps.end(),
+            _ => steps,
+        }
+    }
+}
+
+#[test]
+fn a_command_that_is_to_be_sent_later_is_a_timer_until_then() {
+    let unpaid = given_nothing().at(START).and([placed(1, 5)]);
+    let due = START.plus_seconds(3_600);
+    let early = unpaid.clone().process::<Scheduled>();
+    early.then_no_commands().then_timers([(1, "order.cancel", due)]);
+    let late = unpaid.clone().later(HOUR).process::<Scheduled>();
+    late.then_commands([Cancel { order: 1 }]).then_no_timers().then_ended(1);
+    let paid = unpaid.and([OrderPaid { order: 1 }]).later(HOUR).process::<Scheduled>();
+    paid.then_no_commands().then_ended(1);
+}
+
 #[test]
 fn a_refusal_undoes_what_was_remembered() {
     let again = |total| PaymentCommand::from(Place { order: 1, total, note: "again".into() });

@@ -21,7 +21,12 @@ fn record(ids: &[u128], timers: &[i64]) -> Record {
         attempts_max: None,
         metadata: metadata.clone(),
     };
-    let timer = |due: &i64| Timer { name: due.to_string(), due: *due, metadata: metadata.clone() };
+    let timer = |due: &i64| Timer {
+        name: due.to_string(),
+        due: *due,
+        command: None,
+        metadata: metadata.clone(),
+    };
     Record {
         status: Status::Running,
         run: 1,

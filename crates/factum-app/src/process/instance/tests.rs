@@ -302,7 +302,12 @@ fn an_older_state_is_migrated_and_a_newer_one_left_alone() {
 #[test]
 fn a_panic_and_a_forgotten_command_are_errors_of_one_step() {
     let mut run = Run::asked();
-    let timer = |name: &str| Timer { name: name.into(), due: 5, metadata: Metadata::default() };
+    let timer = |name: &str| Timer {
+        name: name.into(),
+        due: 5,
+        command: None,
+        metadata: Metadata::default(),
+    };
     run.record.as_mut().unwrap().timers.push(timer("odd"));
     let given = Given::TimedOut { name: "odd".into(), due: Timestamp(5) };
     let error = run.try_take(given).unwrap_err();
