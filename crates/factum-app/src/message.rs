@@ -11,6 +11,7 @@
 mod attributes;
 mod cloud_event;
 mod consume;
+mod memory;
 mod publish;
 mod structured;
 
@@ -20,5 +21,6 @@ pub use consume::{
     Close, ConsumeError, Consumer, Delivered, Deliveries, Group, Malformed, Settle, SettleError,
     Start, Subscription,
 };
+pub use memory::{DeadMessage, MemoryBroker, MemoryLimits};
 pub use publish::{Outgoing, PublishError, Publisher};
 pub use structured::{STRUCTURED, StructuredError};

@@ -32,6 +32,7 @@
 //! | [`trial`] | what a case works with: a store, names of its own, patience |
 //! | [`build`] | events and checks in few words |
 //! | [`difference`] | assertions that show where two values differ |
+//! | [`brokers`] | the suite that every broker passes |
 //! | [`wait`] | waiting without a runtime: `block_on`, limits |
 //! | [`scenario`] | given, when, then |
 //! | [`faults`] | a store that fails as stores do: by a plan, or by a seed |
@@ -40,6 +41,7 @@
 //!
 //! No runtime lives here: a store that needs one brings its own as `run`.
 
+pub mod brokers;
 pub mod build;
 mod cases;
 pub mod difference;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod broken;
+mod brokers;
 mod declared;
 mod faults;
 mod following;
