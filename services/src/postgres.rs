@@ -86,8 +86,17 @@ impl Postgres {
     ///
     /// [`Error::Refused`] with what the server said.
     pub fn psql(&self, statements: &str) -> Result<String, Error> {
+        self.psql_at(&self.url(), statements)
+    }
+
+    /// The same in another database of it, by its URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`psql`](Self::psql).
+    pub fn psql_at(&self, url: &str, statements: &str) -> Result<String, Error> {
         let mut psql = self.room.command(&self.programs.join("psql"));
-        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", &self.url()]);
+        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", url]);
         self.room.run(psql.args(["-c", statements]))
     }
 

@@ -4,16 +4,15 @@
 //! texts are what man pages and completions are made of.
 
 mod events;
+mod import;
 mod parse;
 mod select;
 
 pub(crate) use events::{Events, EventsCheck};
+pub(crate) use import::{Import, Table};
 pub(crate) use parse::{AsOfArg, Expect, From, Payload, SegmentArg, compression};
 pub(crate) use select::Selection;
 
-use crate::input::Format;
-use crate::template::Template;
-use crate::time::TimeFormat;
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, parser::ValueSource,
 };
@@ -86,8 +85,8 @@ pub(crate) enum Command {
     Top(Top),
     /// Measure a disk, or the server that --at names: syncs, appends, reads
     Bench(Bench),
-    /// Import a file of events: CSV, XES, JSON lines or CloudEvents, plain or gzip
-    Import(Import),
+    /// Import events: a file of CSV, XES, JSON lines or CloudEvents, or a table of PostgreSQL
+    Import(Box<Import>),
     /// Write events to standard output, as JSON lines or CloudEvents
     Export(Export),
     /// Read every byte of a store, and say what is damaged, where, and what is lost by it
@@ -257,50 +256,6 @@ pub(crate) struct Bench {
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// What to import, and as what.
-#[derive(Args, Debug)]
-pub(crate) struct Import {
-    /// The file, plain or gzip; - for standard input
-    pub(crate) file: PathBuf,
-    /// What the file is [default: by its name]
-    #[arg(long)]
-    pub(crate) format: Option<Format>,
-    /// The stream of an event, with columns in braces: 'order-{order_id}'
-    #[arg(long, value_name = "TEMPLATE")]
-    pub(crate) stream: Option<Template>,
-    /// The type of an event, with columns in braces: 'order.{action}'
-    #[arg(long = "type", value_name = "TEMPLATE")]
-    pub(crate) event_type: Option<Template>,
-    /// A tag of an event, with columns in braces: 'customer:{customer}'; may be given again
-    #[arg(long = "tag", value_name = "TEMPLATE")]
-    pub(crate) tags: Vec<Template>,
-    /// The column that says when it happened; events enter in order of it
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) time: Option<String>,
-    /// How times are written: iso, epoch-s, epoch-ms, or a pattern such as '%d/%m/%Y %H:%M'
-    #[arg(long, value_name = "FORMAT", default_value = "iso")]
-    pub(crate) time_format: TimeFormat,
-    /// The zone of times that name none, such as Europe/Rome
-    #[arg(long, value_name = "ZONE")]
-    pub(crate) time_zone: Option<String>,
-    /// The id of an event, with columns in braces [default: made of stream and content]
-    #[arg(long, value_name = "TEMPLATE")]
-    pub(crate) id: Option<Template>,
-    /// A CSV column that stays text even where it looks like a number; * for all
-    #[arg(long = "text", value_name = "COLUMN")]
-    pub(crate) text: Vec<String>,
-    /// The character between the cells of a CSV; \t for a tab
-    #[arg(long, value_name = "CHAR", default_value = ",", value_parser = parse::delimiter)]
-    pub(crate) delimiter: u8,
-    /// Leave out bad rows and say which, instead of stopping at the first
-    #[arg(long)]
-    pub(crate) skip_bad: bool,
-    /// Events in one append, at most
-    #[arg(long, value_name = "EVENTS", default_value = "500",
-        value_parser = clap::value_parser!(u16).range(1..=5000))]
-    pub(crate) batch: u16,
 }
 
 /// What to export.

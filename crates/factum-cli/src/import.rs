@@ -14,6 +14,7 @@ mod columns;
 mod plan;
 mod present;
 mod send;
+mod table;
 
 use crate::{
     args,
@@ -22,8 +23,15 @@ use crate::{
     failure::{Failure, Outcome},
     input::{self, Format, InputError, Options, Records},
 };
+use indicatif::ProgressBar;
 use plan::Plan;
-use std::{io::Write, sync::atomic::Ordering};
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// Imports a file.
 pub(crate) async fn import(url: &str, args: &args::Import, out: &mut Out) -> Outcome {
@@ -39,23 +47,59 @@ pub(crate) async fn import(url: &str, args: &args::Import, out: &mut Out) -> Out
     Ok(())
 }
 
-/// Reads the file and plans its events.
+/// Reads the file, or the table, and plans its events.
 fn read(args: &args::Import) -> Outcome<Plan> {
     let options = options(args)?;
     let failed = |error: InputError| failure(args, error);
+    if matches!(options.format, Format::Table | Format::Marten) {
+        let records = table::records(args, options.format)?;
+        return plan_all(args, &options, records.map_err(failed)?, &Bar::rows());
+    }
     let input::Opened { bytes, length, progress } = input::open(&args.file).map_err(failed)?;
-    let Records { header, each } = input::records(bytes, &options).map_err(failed)?;
-    let columns = columns::Columns::new(args, &options)?;
+    let records = input::records(bytes, &options).map_err(failed)?;
+    plan_all(args, &options, records, &Bar::bytes(length, progress))
+}
+
+fn plan_all(
+    args: &args::Import,
+    options: &Options,
+    Records { header, each }: Records,
+    bar: &Bar,
+) -> Outcome<Plan> {
+    let columns = columns::Columns::new(args, options)?;
     let planner = plan::Planner::new(args, &columns, header)?;
-    let bar = console::progress("reading", length, true);
-    let each = each.inspect(|_| bar.set_position(progress.load(Ordering::Relaxed)));
-    let planned = planner.plan(each, |text| bar.suspend(|| warning(text)));
-    bar.finish_and_clear();
+    let planned = planner.plan(each.inspect(|_| bar.tick()), |text| bar.suspend(text));
+    bar.0.finish_and_clear();
     planned
 }
 
+/// How far the reading is: in bytes of a file, or in rows.
+struct Bar(ProgressBar, Option<Arc<AtomicU64>>);
+
+impl Bar {
+    fn bytes(length: Option<u64>, read: Arc<AtomicU64>) -> Self {
+        Self(console::progress("reading", length, true), Some(read))
+    }
+
+    fn rows() -> Self {
+        Self(console::progress("reading", None, false), None)
+    }
+
+    fn tick(&self) {
+        match &self.1 {
+            Some(read) => self.0.set_position(read.load(Ordering::Relaxed)),
+            None => self.0.inc(1),
+        }
+    }
+
+    fn suspend(&self, text: String) {
+        self.0.suspend(|| warning(text));
+    }
+}
+
 fn options(args: &args::Import) -> Outcome<Options> {
-    let format = args.format.or_else(|| Format::of(&args.file)).ok_or_else(|| {
+    let format = table::format(args)?.or(args.format).or_else(|| Format::of(&args.file));
+    let format = format.ok_or_else(|| {
         let cause = format!("{} does not say by its name what it is", args.file.display());
         Failure::usage(cause).help("say so: --format csv, xes, jsonl or cloudevents")
     })?;
@@ -70,6 +114,8 @@ fn options(args: &args::Import) -> Outcome<Options> {
 fn failure(args: &args::Import, error: InputError) -> Failure {
     let failure = Failure::bad_input(format!("{}: {error}", args.file.display()));
     match error {
+        InputError::Database { .. } => Failure::bad_input(error)
+            .help("nothing was written; check the URL, the names of table and columns, and rights"),
         InputError::Open { .. } => Failure::bad_input(error).help("check the file's name"),
         InputError::Malformed { .. } => {
             failure.help("nothing was written; is the format right? --format names another")

@@ -7,15 +7,22 @@ mod cloudevents;
 mod csv;
 mod file;
 mod jsonl;
+#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "no database can be read"))]
+pub(crate) mod marten;
 mod members;
 #[cfg(test)]
 mod mutated;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 mod record;
+#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "no database can be read"))]
+mod table;
 mod xes;
 
 pub(crate) use cloudevents::extension;
 pub(crate) use file::{Opened, open};
 pub(crate) use record::{Fault, Fields, InputError, Place, Record};
+pub(crate) use table::{Metadata, TableColumns};
 pub(crate) use xes::TIME;
 
 use self::file::Bytes;
@@ -32,6 +39,11 @@ pub(crate) enum Format {
     Jsonl,
     /// CloudEvents 1.0 in JSON: an event a line, or an array of them.
     Cloudevents,
+    /// The events of Marten, in its table in PostgreSQL.
+    Marten,
+    /// A table in PostgreSQL.
+    #[value(skip)]
+    Table,
 }
 
 impl Format {
@@ -75,6 +87,9 @@ pub(crate) fn records(bytes: Bytes, options: &Options) -> Result<Records, InputE
         Format::Xes => Ok(xes::records(bytes)),
         Format::Jsonl => Ok(jsonl::records(bytes, options.is_exported)),
         Format::Cloudevents => Ok(cloudevents::records(bytes)),
+        Format::Marten | Format::Table => {
+            Err(InputError::Database { why: "a table is no file: name the database".to_owned() })
+        }
     }
 }
 

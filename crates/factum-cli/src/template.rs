@@ -180,7 +180,10 @@ impl fmt::Display for Template {
 
 /// The text in a column, or the error that lists those that there are.
 pub(crate) fn lookup<'a>(column: &str, columns: &'a impl Columns) -> Result<&'a str, ExpandError> {
-    columns.get(column).ok_or_else(|| ExpandError::Unknown {
+    // A column that holds objects is there, whatever this one holds.
+    let holder = column.split_once('.').map(|(outer, _)| outer);
+    let is_inner = || holder.is_some_and(|outer| columns.get(outer).is_some());
+    columns.get(column).or_else(|| is_inner().then_some("")).ok_or_else(|| ExpandError::Unknown {
         column: column.to_owned(),
         known: listed(&columns.names()),
     })

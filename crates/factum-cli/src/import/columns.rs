@@ -31,7 +31,8 @@ impl Columns {
     pub(super) fn new(args: &args::Import, options: &Options) -> Outcome<Self> {
         let template = |text: &str| text.parse::<Template>().ok();
         let (stream, event_type, time) = match options.format {
-            Format::Csv => (None, None, None),
+            Format::Csv | Format::Table => (None, None, None),
+            Format::Marten => (template("{stream_id}"), template("{type}"), Some("timestamp")),
             Format::Xes => (None, None, Some(TIME)),
             Format::Jsonl if !options.is_exported => (None, None, None),
             Format::Jsonl => (template("{stream}"), template("{type}"), Some("occurredAt")),
@@ -50,7 +51,10 @@ impl Columns {
             stream: args.stream.clone().or(stream),
             event_type: args.event_type.clone().or(event_type),
             tags: args.tags.clone(),
-            id: args.id.clone(),
+            id: args.id.clone().or_else(|| match options.format {
+                Format::Marten => template("{id}"),
+                _ => None,
+            }),
             time,
         })
     }

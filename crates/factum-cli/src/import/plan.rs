@@ -54,8 +54,8 @@ struct Draft {
     event: EventData,
     /// The id that the record or the user gives it.
     id: Option<Uuid>,
-    /// It comes from a store's export, whose order is the order.
-    is_own: bool,
+    /// It comes from a store, whose order is the order.
+    is_ordered: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -175,7 +175,7 @@ impl<'a> Planner<'a> {
         event.metadata = record.metadata;
         event.occurred_at = self.time(fields)?;
         let (stream, event) = self.valid(stream, event)?;
-        Ok(Draft { place: record.place, stream, event, id, is_own: record.is_own })
+        Ok(Draft { place: record.place, stream, event, id, is_ordered: record.is_ordered })
     }
 
     fn time(&self, fields: &Fields) -> Result<Option<Timestamp>, String> {
@@ -208,7 +208,7 @@ impl<'a> Planner<'a> {
         bad: &mut Bad<R>,
     ) -> Outcome<Vec<Draft>> {
         let has_time = |draft: &Draft| draft.event.occurred_at.is_some();
-        if drafts.iter().all(|draft| draft.is_own) || !drafts.iter().any(has_time) {
+        if drafts.iter().all(|draft| draft.is_ordered) || !drafts.iter().any(has_time) {
             return Ok(drafts);
         }
         let column = self.columns.time.as_ref().map_or("", |time| &time.column);

@@ -77,8 +77,9 @@ fn record(place: Place, text: &str) -> Result<Record, String> {
     let (source, id) = (required(&members, "source")?, required(&members, "id")?);
     let mut record = Record::json(place, members.fields(), Vec::new());
     (record.data, record.content_type) = data(&members)?;
-    record.is_own = members.get(extension::POSITION).is_some();
-    record.metadata = if record.is_own { own_metadata(&members)? } else { attributes(&members) };
+    record.is_ordered = members.get(extension::POSITION).is_some();
+    record.metadata =
+        if record.is_ordered { own_metadata(&members)? } else { attributes(&members) };
     record.tags = tags(&members)?;
     record.id = Some(
         Uuid::parse_str(&id).unwrap_or_else(|_| identity::of_parts(&["cloudevent", &source, &id])),

@@ -108,7 +108,7 @@ fn exported(place: Place, line: &str) -> Result<Record, String> {
         record.tags = tags_text
             .map_err(|_| format!("`tags` is {}, and must be a list of texts", shown(tags)))?;
     }
-    record.is_own = members.get("position").is_some();
+    record.is_ordered = members.get("position").is_some();
     if let Some(id) = members.text("id")? {
         let parsed = Uuid::parse_str(&id);
         record.id = Some(parsed.map_err(|_| format!("the id `{id}` is not a UUID"))?);

@@ -53,8 +53,8 @@ pub(crate) struct Record {
     pub(crate) tags: Vec<String>,
     /// Its identity, where the format has one.
     pub(crate) id: Option<Uuid>,
-    /// It comes from a store's export: the order of the file is the order of the store.
-    pub(crate) is_own: bool,
+    /// It comes from a store: the order in which it comes is the order of the store.
+    pub(crate) is_ordered: bool,
 }
 
 impl Record {
@@ -68,7 +68,7 @@ impl Record {
             metadata: Bytes::new(),
             tags: Vec::new(),
             id: None,
-            is_own: false,
+            is_ordered: false,
         }
     }
 }
@@ -111,6 +111,12 @@ pub(crate) enum InputError {
     /// Reading broke off: the disk, or a gzip that is cut or damaged.
     #[error("the file cannot be read further: {0}")]
     Read(io::Error),
+    /// The database cannot be reached, or refuses to be read.
+    #[error("the database: {why}")]
+    Database {
+        /// What it said.
+        why: String,
+    },
     /// The file has no line at all, or nothing but white space.
     #[error("the file is empty: a CSV begins with a line that names its columns")]
     NoHeader,

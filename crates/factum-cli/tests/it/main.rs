@@ -24,6 +24,8 @@ mod shell;
 #[cfg(target_os = "linux")]
 mod subscribers;
 mod support;
+#[cfg(all(unix, feature = "postgres"))]
+mod tables;
 mod tier;
 mod top;
 mod verify;
