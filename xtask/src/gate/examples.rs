@@ -9,17 +9,18 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// The examples that are applications, and need nothing but a store.
-const EXAMPLES: &[&str] = &["alone", "bank", "fines", "shop"];
+/// The examples that are applications, and need nothing but a store; some with an argument.
+const EXAMPLES: &[&str] = &["alone", "bank", "fines", "shop", "shop choreographed"];
 
 /// Builds them and the command, and runs each over memory, a folder and a server.
 pub(super) fn run(runner: &mut Runner) -> Result<(), Stop> {
-    let named = EXAMPLES.iter().flat_map(|name| ["--example", name]);
+    let named = EXAMPLES.iter().filter(|name| !name.contains(' '));
+    let named = named.flat_map(|name| ["--example", name]);
     let build = ["build", "--workspace", "--bin", "factum"].into_iter().chain(named);
     runner.execute(runner.cargo(&build.collect::<Vec<_>>()))?;
     let room = runner.workspace.target.join(format!("xtask/examples-{}", std::process::id()));
     fs::create_dir_all(&room)?;
-    let result = over_every_store(runner, &room);
+    let result = over_every_store(runner, &room).and_then(|()| either_way(runner));
     fs::remove_dir_all(&room)?;
     result
 }
@@ -29,12 +30,37 @@ fn over_every_store(runner: &mut Runner, room: &Path) -> Result<(), Stop> {
     for name in EXAMPLES {
         let folder = format!("file:{}", room.join(name).display());
         for url in ["memory:", &folder, &folder, &server.url, &server.url] {
-            let mut command = Command::new(built(runner, &format!("examples/{name}")));
+            let mut command = example(runner, name);
             command.env("FACTUM_URL", url);
             runner.execute(command)?;
         }
     }
     Ok(())
+}
+
+/// The shop comes to the same, whether a process orders its steps or nobody does.
+fn either_way(runner: &Runner) -> Result<(), Stop> {
+    let outcome = |name: &str| -> Result<Vec<String>, Stop> {
+        let said = example(runner, name).env("FACTUM_URL", "memory:").output()?.stdout;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let (orders, rows) = said.split_once("Left in stock").unwrap_or((&said, ""));
+        let orders = orders.lines().filter(|line| line.starts_with("Order "));
+        Ok(orders.chain(rows.lines()).map(str::to_owned).collect())
+    };
+    let (one, other) = (outcome("shop")?, outcome("shop choreographed")?);
+    if one.len() > 3 && one == other {
+        return Ok(());
+    }
+    Err(Stop::Failed(format!("the shop has two outcomes:\n{one:#?}\n{other:#?}")))
+}
+
+/// An example, with its argument if it has one.
+fn example(runner: &Runner, name: &str) -> Command {
+    let mut words = name.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    let mut command = Command::new(built(runner, &format!("examples/{program}")));
+    command.args(words);
+    command
 }
 
 fn built(runner: &Runner, name: &str) -> PathBuf {

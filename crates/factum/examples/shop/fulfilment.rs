@@ -41,9 +41,9 @@ impl Process for Fulfilment {
         else {
             return steps;
         };
-        let (id, stock, reason) = (|| order.clone(), article.clone(), "it cannot be fulfilled");
+        let (id, stock) = (|| order.clone(), article.clone());
         Saga::of(steps)
-            .undo(OrderCommand::Cancel { order: id(), reason: reason.to_owned() })
+            .undo(OrderCommand::cancel(id()))
             .step("reserve", StockCommand::Reserve { stock: stock.clone(), order: id(), count })
             .undo(StockCommand::Release { stock, order: id() })
             .step("pay", PaymentCommand::Take { wallet, order: id(), cents })

@@ -1,10 +1,12 @@
 //! A shop: an order reserves stock, takes a payment and ships, or gives back what it had. One
 //! process orders the steps and compensates them; four views are kept beside.
 //!
-//! `cargo run --example shop`; `FACTUM_URL` names another store than the one in memory:
+//! `cargo run --example shop`; with `-- choreographed` handlers do it without a coordinator, and
+//! all that is read is the same. `FACTUM_URL` names another store than the one in memory:
 //! `file:./shop`, or `factum://127.0.0.1:2113` where `factum dev` runs.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+mod choreography;
 mod fulfilment;
 mod orders;
 mod parcels;
@@ -12,7 +14,10 @@ mod payments;
 mod stock;
 mod views;
 
-use factum::app::{EventStore, prelude::*};
+use factum::{
+    Read,
+    app::{EventStore, Metadata, Query, prelude::*},
+};
 use fulfilment::Fulfilment;
 use orders::{Order, OrderCommand, Status};
 use payments::PaymentCommand;
@@ -22,15 +27,17 @@ use views::{CustomerOrders, DailyRevenue, Manifest};
 #[tokio::main]
 async fn main() -> Result {
     let url = std::env::var("FACTUM_URL").unwrap_or_else(|_| "memory:".to_owned());
-    let app = App::builder(factum::open(&url).await?)
+    let choreographed = std::env::args().nth(1).as_deref() == Some("choreographed");
+    let builder = App::builder(factum::open(&url).await?)
         .service("shop", "1.0")
         .projection::<Order>(OnError::Stop)
         .projection::<CustomerOrders>(OnError::Park)
         .projection::<DailyRevenue>(OnError::Park)
-        .projection::<Manifest>(OnError::Park)
-        .process::<Fulfilment>(OnError::Park)
-        .start()
-        .await?;
+        .projection::<Manifest>(OnError::Park);
+    let app = match choreographed {
+        true => choreography::handlers(builder).start().await?,
+        false => builder.process::<Fulfilment>(OnError::Park).start().await?,
+    };
     // Names of its own for each run, so that the example may be run twice over one store.
     let run = app.store().head().await?.to_string();
     println!("A shop, in {url}\n");
@@ -58,12 +65,27 @@ async fn buy(app: &App, run: &str, (customer, count, cents): (&str, u32, u64)) -
     let (order, article) = (format!("{customer}.{run}"), format!("lamp.{run}"));
     let customer = order.clone();
     let place = OrderCommand::Place { order: order.clone(), customer, article, count, cents };
-    app.execute(place).actor("web").await?;
+    let placed = app.execute(place).actor("web").await?;
     let settled = |order: &Order| matches!(order.status, Status::Completed | Status::Cancelled);
     let became = app.view::<Order>().watch(&order).until(settled).await?;
-    let Order { count, status, reason } = became;
+    let Order { count, status, reason, .. } = became;
     println!("Order {order}: {count} lamps, {status:?} {reason}");
-    println!("{}", app.process::<Fulfilment>().timeline(&order).await?);
+    match app.process::<Fulfilment>().status(&order).await? {
+        Some(_) => println!("{}", app.process::<Fulfilment>().timeline(&order).await?),
+        None => trail(app, &placed).await?,
+    }
+    Ok(())
+}
+
+/// Everything that one command led to, whoever did it.
+async fn trail(app: &App, placed: &Receipt) -> Result {
+    let since = Read { from: Some(placed.position.0), ..Read::query(Query::All) };
+    for event in app.store().read(since).await?.events().await? {
+        if Metadata::of(&event).correlation == Some(placed.correlation) {
+            println!("  {:<16} {}", event.event_type().to_string(), event.stream());
+        }
+    }
+    println!();
     Ok(())
 }
 

@@ -31,7 +31,10 @@ pub(crate) enum Status {
 
 #[data]
 pub(crate) struct Order {
+    pub(crate) customer: String,
+    pub(crate) article: String,
     pub(crate) count: u32,
+    pub(crate) cents: u64,
     pub(crate) status: Status,
     pub(crate) reason: String,
 }
@@ -41,8 +44,10 @@ impl State for Order {
 
     fn evolve(self, event: &OrderEvent) -> Self {
         match event {
-            OrderEvent::OrderPlaced(placed) => {
-                Self { count: placed.count, status: Status::Pending, ..self }
+            OrderEvent::OrderPlaced(OrderPlaced { customer, article, count, cents, .. }) => {
+                let (customer, article) = (customer.clone(), article.clone());
+                let (count, cents) = (*count, *cents);
+                Self { customer, article, count, cents, status: Status::Pending, ..self }
             }
             OrderEvent::OrderCompleted(_) => Self { status: Status::Completed, ..self },
             OrderEvent::OrderCancelled(cancelled) => {
@@ -66,6 +71,12 @@ pub(crate) enum OrderCommand {
     Place { order: String, customer: String, article: String, count: u32, cents: u64 },
     Complete { order: String },
     Cancel { order: String, reason: String },
+}
+
+impl OrderCommand {
+    pub(crate) fn cancel(order: String) -> Self {
+        Self::Cancel { order, reason: "it cannot be fulfilled".to_owned() }
+    }
 }
 
 #[data]

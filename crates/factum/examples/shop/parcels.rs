@@ -10,15 +10,17 @@ pub(crate) struct ParcelSent {
     pub(crate) count: u32,
 }
 
-/// Sending needs no state: whoever asks has paid.
+/// Whoever asks has paid.
 #[data]
-pub(crate) struct Parcel;
+pub(crate) struct Parcel {
+    sent: bool,
+}
 
 impl State for Parcel {
     type Event = ParcelSent;
 
     fn evolve(self, _: &ParcelSent) -> Self {
-        self
+        Self { sent: true }
     }
 }
 
@@ -33,7 +35,10 @@ impl Decision for Send {
     type State = Parcel;
     type Refusal = Infallible;
 
-    fn decide(&self, _: &Parcel, _: &Ctx) -> Outcome<Self> {
+    fn decide(&self, now: &Parcel, _: &Ctx) -> Outcome<Self> {
+        if now.sent {
+            return nothing("it is sent");
+        }
         let Self { parcel, article, count } = self.clone();
         emit(ParcelSent { parcel, article, count })
     }

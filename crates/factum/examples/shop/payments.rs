@@ -1,6 +1,7 @@
 //! Payments, out of wallets that somebody allows.
 
 use factum::app::prelude::*;
+use std::collections::BTreeSet;
 
 #[events]
 pub(crate) enum PaymentEvent {
@@ -22,18 +23,21 @@ pub(crate) enum PaymentEvent {
 #[data]
 pub(crate) struct Wallet {
     cents: u64,
+    paid: BTreeSet<String>,
 }
 
 impl State for Wallet {
     type Event = PaymentEvent;
 
-    fn evolve(self, event: &PaymentEvent) -> Self {
+    fn evolve(mut self, event: &PaymentEvent) -> Self {
         match event {
-            PaymentEvent::PaymentAllowed(allowed) => Self { cents: self.cents + allowed.cents },
+            PaymentEvent::PaymentAllowed(allowed) => self.cents += allowed.cents,
             PaymentEvent::PaymentTaken(taken) => {
-                Self { cents: self.cents.saturating_sub(taken.cents) }
+                self.cents = self.cents.saturating_sub(taken.cents);
+                self.paid.insert(taken.order.clone());
             }
         }
+        self
     }
 }
 
@@ -62,6 +66,7 @@ impl Decision for PaymentCommand {
     fn decide(&self, now: &Wallet, _: &Ctx) -> Outcome<Self> {
         match self.clone() {
             Self::Allow { wallet, cents } => emit(PaymentAllowed { wallet, cents }),
+            Self::Take { order, .. } if now.paid.contains(&order) => nothing("it is paid"),
             Self::Take { wallet, order, cents } => {
                 ensure(cents <= now.cents, Declined)?;
                 emit(PaymentTaken { wallet, order, cents })

@@ -62,6 +62,9 @@ impl Decision for StockCommand {
     fn decide(&self, now: &Stock, _: &Ctx) -> Outcome<Self> {
         match self.clone() {
             Self::Add { stock, count } => emit(StockAdded { stock, count }),
+            Self::Reserve { order, .. } if now.reserved.contains_key(&order) => {
+                nothing("it is reserved")
+            }
             Self::Reserve { stock, order, count } => {
                 let by = count.saturating_sub(now.free());
                 ensure(by == 0, Short { by })?;
