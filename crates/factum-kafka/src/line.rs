@@ -1,0 +1,172 @@
+//! One producer of librdkafka, and the confirmations that it owes.
+//!
+//! librdkafka keeps messages with one key in order, and after one that the broker refused sends
+//! none behind it (`enable.gapless.guarantee`). That does not hold for messages that are too late,
+//! so none ever is: who has waited long enough takes *all* back that is not confirmed, and the
+//! producer is not used again. What was under way may arrive or not, so it is answered *unknown*.
+
+use crate::{
+    binding::Record,
+    client::Told,
+    error::{ConnectError, unconfirmed},
+};
+use factum_app::message::PublishError;
+use rdkafka::{
+    ClientConfig,
+    config::FromClientConfigAndContext,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    producer::{
+        DeliveryFuture, FutureProducer, FutureRecord, Producer, PurgeConfig,
+        future_producer::OwnedDeliveryResult,
+    },
+};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout};
+
+/// How often who waits looks whether the brokers refuse us.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long is waited before a full queue is tried again.
+const FULL: Duration = Duration::from_millis(5);
+/// How long what is taken back may take to be reported.
+const TAKEN_BACK: Duration = Duration::from_secs(5);
+
+pub(crate) struct Line {
+    pub(crate) producer: FutureProducer<Told>,
+    pub(crate) told: Told,
+    retired: AtomicBool,
+}
+
+/// A message that was sent.
+pub(crate) struct Sent<'a> {
+    topic: &'a str,
+    confirmation: DeliveryFuture,
+}
+
+impl Line {
+    pub(crate) fn open(config: &ClientConfig) -> Result<Self, ConnectError> {
+        let told = Told::default();
+        let producer = FutureProducer::from_config_and_context(config, told.clone())?;
+        Ok(Self { producer, told, retired: AtomicBool::new(false) })
+    }
+
+    /// Queues it, where that is full after others are confirmed.
+    pub(crate) async fn send<'a>(
+        &self,
+        topic: &'a str,
+        record: &Record,
+        until: Instant,
+    ) -> Result<Sent<'a>, PublishError> {
+        loop {
+            let one = FutureRecord {
+                topic,
+                partition: None,
+                payload: Some(&record.value[..]),
+                key: record.key.as_ref(),
+                timestamp: None,
+                headers: Some(record.owned_headers()),
+            };
+            let error = match self.producer.send_result(one) {
+                Ok(confirmation) => return Ok(Sent { topic, confirmation }),
+                Err((error, _)) => error,
+            };
+            if error.rdkafka_error_code() != Some(Code::QueueFull) {
+                return Err(not_sent(&error, topic));
+            }
+            if Instant::now() >= until {
+                let why = "more waits for its confirmation than `unconfirmed_bytes_max`".to_owned();
+                return Err(PublishError::Unavailable { why });
+            }
+            tokio::time::sleep(FULL).await;
+        }
+    }
+
+    /// Waits until it is confirmed, refused, or late; then all is taken back.
+    pub(crate) async fn confirmed(
+        &self,
+        mut sent: Sent<'_>,
+        until: Instant,
+    ) -> Result<(), PublishError> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if let Ok(outcome) = timeout(left.min(LOOK), &mut sent.confirmation).await {
+                return self.outcome(outcome, sent.topic);
+            }
+            let refused = self.told.refused();
+            if refused.is_none() && Instant::now() < until {
+                continue;
+            }
+            self.take_back().await;
+            let outcome = timeout(TAKEN_BACK, &mut sent.confirmation).await;
+            return match (outcome, refused) {
+                (Ok(Ok(Ok(_))), _) => Ok(()),
+                (_, Some(why)) => Err(PublishError::Refused { why }),
+                (Ok(outcome), None) => self.outcome(outcome, sent.topic),
+                (Err(_), None) => Err(lost("it was not confirmed in time")),
+            };
+        }
+    }
+
+    fn outcome<E>(
+        &self,
+        outcome: Result<OwnedDeliveryResult, E>,
+        topic: &str,
+    ) -> Result<(), PublishError> {
+        match outcome {
+            Ok(Ok(_)) => {
+                self.told.answered();
+                Ok(())
+            }
+            Ok(Err((error, _))) => Err(match error.rdkafka_error_code() {
+                Some(Code::PurgeQueue | Code::PurgeInflight | Code::MessageTimedOut) => {
+                    lost("the cluster did not confirm it within `Options::publish_timeout`")
+                }
+                _ => unconfirmed(&error, topic),
+            }),
+            Err(_) => Err(lost("its producer is gone")),
+        }
+    }
+
+    /// Everything that is not confirmed is reported as not confirmed, at once.
+    async fn take_back(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        let producer = self.producer.clone();
+        let purge = move || producer.purge(PurgeConfig::default().queue().inflight());
+        // It ends where the runtime does; then nobody waits for a report.
+        let _ = tokio::task::spawn_blocking(purge).await;
+    }
+
+    /// Whether it must not be used again: it gave up, or all was taken back.
+    pub(crate) fn is_over(&self) -> bool {
+        self.retired.load(Ordering::Relaxed) || self.producer.client().fatal_error().is_some()
+    }
+}
+
+impl Drop for Line {
+    /// On a thread of its own: librdkafka waits for its threads.
+    fn drop(&mut self) {
+        let producer = self.producer.clone();
+        std::thread::spawn(move || drop(producer));
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("told", &self.told).finish_non_exhaustive()
+    }
+}
+
+fn lost(why: &str) -> PublishError {
+    PublishError::Unknown { why: why.to_owned() }
+}
+
+/// Why librdkafka did not take it: it is certainly not there.
+fn not_sent(error: &KafkaError, topic: &str) -> PublishError {
+    match unconfirmed(error, topic) {
+        PublishError::Unknown { why } => PublishError::Unavailable { why },
+        other => other,
+    }
+}
