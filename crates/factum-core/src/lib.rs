@@ -15,6 +15,8 @@
 //! | [`metadata`] | what a stream's metadata says, and what it hides |
 //! | [`error`] | one enum for each family of operations |
 //! | [`store`] | the trait [`EventStore`], and [`AnyStore`] |
+//! | [`cursor`] | what a read still has to deliver, for stores over other systems |
+//! | [`pull`] | batches that are read when they are asked for |
 //! | [`judge`] | the one order in which every store of ours judges an append |
 //! | [`memory`] | the in-memory store |
 //!
@@ -22,6 +24,7 @@
 
 pub mod append;
 pub mod completion;
+pub mod cursor;
 pub mod error;
 pub mod event;
 pub mod judge;
@@ -32,6 +35,7 @@ pub mod name;
 pub mod number;
 pub mod page;
 mod planted;
+pub mod pull;
 pub mod query;
 pub mod read;
 pub mod statistics;

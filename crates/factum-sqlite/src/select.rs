@@ -6,7 +6,7 @@
 //! window of positions after the other: each larger than the one before where little is found.
 
 use crate::{range::Prefixes, schema::Kind};
-use factum_core::{EventType, Item, Position, Query, Tag};
+use factum_core::{EventType, Item, Position, Query, Tag, cursor::Span};
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::QueryScalar, sqlite::SqliteArguments};
 
 /// Positions in the first window.
@@ -17,14 +17,6 @@ const WINDOW_GROWTH: u64 = 8;
 const COUNTED_MAX: i64 = 1024;
 /// Tags of an item that it may go by.
 const TAGS_TO_GO_BY_MAX: usize = 8;
-
-/// The places that are looked at: from one to another, both inclusive, either way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-    pub(crate) backward: bool,
-}
 
 /// A query in SQL.
 #[derive(Debug)]
@@ -154,30 +146,6 @@ pub(crate) async fn first_match(
 /// A number as SQLite has it: what is past the largest one is no event's.
 pub(crate) fn sql_number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-impl Span {
-    /// A window at the beginning, and what is left.
-    fn cut(self, size: u64) -> (Self, Option<Self>) {
-        if self.last - self.first < size {
-            return (self, None);
-        }
-        if self.backward {
-            let first = self.last - (size - 1);
-            return (Self { first, ..self }, Some(Self { last: first - 1, ..self }));
-        }
-        let last = self.first + (size - 1);
-        (Self { last, ..self }, Some(Self { first: last + 1, ..self }))
-    }
-
-    /// What is left when a place was seen.
-    pub(crate) fn past(self, place: u64) -> Option<Self> {
-        let left = match self.backward {
-            true => Self { last: place.checked_sub(1)?, ..self },
-            false => Self { first: place.checked_add(1)?, ..self },
-        };
-        (left.first <= left.last).then_some(left)
-    }
 }
 
 impl Statement {

@@ -12,13 +12,13 @@ use crate::{
     heads,
     inline::Hook,
     pool::Place,
-    read::{Cursor, Plan},
+    read::Reader,
     shared::{Counters, Follows, Shared},
 };
 use factum_core::{
     Append, AppendError, AsOf, Batch, Capabilities, Change, EventStore, Expected, Position, Read,
     ReadError, Reading, Receipt, Select, Statistics, StreamMetadata, StreamName, StreamState,
-    Subscribe, Timestamp, Uuid, completion::completion, judge,
+    Subscribe, Timestamp, Uuid, completion::completion, cursor::Plan, judge,
 };
 use queue::Queue;
 use sqlx::{Connection, SqliteConnection};
@@ -222,7 +222,7 @@ impl SqliteStore {
 struct Begun {
     head: Position,
     state: Option<StreamState>,
-    cursor: Cursor,
+    reader: Reader,
     first: Batch,
 }
 
@@ -242,9 +242,11 @@ async fn begin(
         AsOf::Now | AsOf::Occurred(_) => head,
     };
     let state = of_stream.as_ref().map(|(head, _)| head.state());
-    let mut cursor = Cursor::new(Plan::of_read(read, Position(until), of_stream));
-    let first = cursor.next_batch(connection, shared).await?;
-    Ok(Begun { head: Position(head), state, cursor, first })
+    let (of_stream, number) = of_stream.unzip();
+    let plan = Plan::of_read(read, Position(until), of_stream);
+    let mut reader = Reader::new(plan, number.flatten());
+    let first = reader.next_batch(connection, shared).await?;
+    Ok(Begun { head: Position(head), state, reader, first })
 }
 
 /// The last position before the first event that was recorded later. Recorded times ascend.
@@ -302,15 +304,15 @@ impl EventStore for SqliteStore {
             self.reaches(position).await?;
         }
         let begun = self.with(async |connection, shared| begin(read, connection, shared).await);
-        let Begun { head, state, cursor, first } = begun.await?;
-        let batches = SqliteBatches::begun(self.inner.shared.clone(), cursor, first);
+        let Begun { head, state, reader, first } = begun.await?;
+        let batches = SqliteBatches::begun(self.inner.shared.clone(), reader, first);
         Ok(Reading { head, state, batches })
     }
 
     async fn subscribe(&self, subscribe: Subscribe) -> Result<SqliteBatches, ReadError> {
         self.check(&subscribe.select)?;
-        let cursor = Cursor::new(Plan::of_subscription(subscribe));
-        Ok(SqliteBatches::new(self.follows(), cursor))
+        let reader = Reader::new(Plan::of_subscription(subscribe), None);
+        Ok(SqliteBatches::new(self.follows(), reader))
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

@@ -2,9 +2,11 @@
 
 mod clock;
 mod memory;
+mod turns;
 
 pub use clock::ManualClock;
 pub use memory::MemoryHarness;
+pub use turns::Turns;
 
 use factum_core::{AnyStore, Timestamp};
 use std::{error::Error, fmt, pin::Pin};

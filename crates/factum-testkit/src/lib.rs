@@ -60,7 +60,7 @@ pub mod world;
 pub use build::{Ids, event, event_with_id};
 pub use difference::same;
 pub use faults::{Chances, Counts, Fault, Faults, FaultyStore};
-pub use harness::{Boxed, Harness, ManualClock, MemoryHarness, Need};
+pub use harness::{Boxed, Harness, ManualClock, MemoryHarness, Need, Turns};
 pub use run::{Failure, Outcome, Settings, Verdict};
 pub use scenario::{Following, Given, Rows, When, given, given_nothing};
 pub use sim::{Cluster, Crashed, Report, Sim, at_every_append};

@@ -1,12 +1,9 @@
 //! Rows of events, made into a page: as many as a batch holds in bytes, and at least one.
 
-use crate::{
-    names::NamesOfBatch,
-    select::{Span, sql_number},
-    shared::Shared,
-};
+use crate::{names::NamesOfBatch, select::sql_number, shared::Shared};
 use factum_core::{
     ContentType, Position, RecordedEvent, Revision, Tag, Timestamp, Uuid,
+    cursor::{Found, Span},
     page::{Entry, PAGE_BYTES_MAX, PageBuilder},
 };
 use sqlx::{
@@ -35,9 +32,9 @@ pub(super) struct Rows {
     /// Nothing wanted was left out.
     pub(super) is_all: bool,
     /// They had more bytes than a batch holds.
-    pub(super) is_cut: bool,
+    is_cut: bool,
     /// The bytes of all that was wanted.
-    pub(super) bytes: u64,
+    bytes: u64,
 }
 
 /// How many there are of what is wanted, as far as the limit goes, and how large they are.
@@ -73,6 +70,12 @@ impl Rows {
         let is_all =
             rows.len() == size.count && wanted.limit().is_none_or(|most| size.count < most);
         Ok(Self { events, last, is_all, is_cut: !fits, bytes: size.bytes })
+    }
+
+    /// What a cursor is told: it goes on with this.
+    pub(super) fn found(self, rest: Option<Span>) -> Found {
+        let Self { events, is_cut, bytes, .. } = self;
+        Found { events, rest, is_cut, bytes }
     }
 }
 

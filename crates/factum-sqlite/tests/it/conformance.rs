@@ -2,14 +2,11 @@
 //! stores over one file, as two processes would have it, of which one or the other is asked in
 //! turns.
 
-mod turns;
-
 use factum_core::{AnyStore, Timestamp};
 use factum_sqlite::{Clock, Options, SqliteStore};
-use factum_testkit::{Boxed, Harness, ManualClock, Need, harness::Opened};
+use factum_testkit::{Boxed, Harness, ManualClock, Need, Turns, harness::Opened};
 use std::sync::Mutex;
 use tempfile::TempDir;
-use turns::Turns;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Where {

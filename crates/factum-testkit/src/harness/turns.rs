@@ -1,43 +1,51 @@
-//! Two stores as one: each call goes to the one that the call before did not go to.
+//! Two stores as one, as two processes would have one: each call goes to the one that the call
+//! before did not go to.
 
 use factum_core::{
     Append, AppendError, Capabilities, Change, EventStore, Expected, Position, Read, ReadError,
     Reading, Receipt, Statistics, StreamMetadata, StreamName, Subscribe,
 };
-use factum_sqlite::{SqliteBatches, SqliteStore};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub(super) struct Turns {
-    stores: [SqliteStore; 2],
+/// Two stores over the same data, asked in turns.
+#[derive(Debug)]
+pub struct Turns<S> {
+    one: S,
+    other: S,
     calls: AtomicUsize,
 }
 
-impl Turns {
-    pub(super) fn new(one: SqliteStore, other: SqliteStore) -> Self {
-        Self { stores: [one, other], calls: AtomicUsize::new(0) }
+impl<S> Turns<S> {
+    /// Of two stores that hold the same.
+    #[must_use]
+    pub fn new(one: S, other: S) -> Self {
+        Self { one, other, calls: AtomicUsize::new(0) }
     }
 
-    fn next(&self) -> &SqliteStore {
-        &self.stores[self.calls.fetch_add(1, Ordering::Relaxed) % 2]
+    fn next(&self) -> &S {
+        match self.calls.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => &self.one,
+            _ => &self.other,
+        }
     }
 }
 
-impl EventStore for Turns {
-    type Batches = SqliteBatches;
+impl<S: EventStore> EventStore for Turns<S> {
+    type Batches = S::Batches;
 
     fn capabilities(&self) -> &Capabilities {
-        self.stores[0].capabilities()
+        self.one.capabilities()
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
         self.next().append(append).await
     }
 
-    async fn read(&self, read: Read) -> Result<Reading<SqliteBatches>, ReadError> {
+    async fn read(&self, read: Read) -> Result<Reading<S::Batches>, ReadError> {
         self.next().read(read).await
     }
 
-    async fn subscribe(&self, subscribe: Subscribe) -> Result<SqliteBatches, ReadError> {
+    async fn subscribe(&self, subscribe: Subscribe) -> Result<S::Batches, ReadError> {
         self.next().subscribe(subscribe).await
     }
 

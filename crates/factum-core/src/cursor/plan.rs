@@ -1,41 +1,40 @@
 //! What a cursor is to deliver.
 
-use crate::select::Span;
-use factum_core::{
+use super::Span;
+use crate::{
     AsOf, Direction, Position, Query, Read, RecordedEvent, Select, StreamName, Subscribe,
     Timestamp, judge::StreamHead,
 };
 
 /// Which events.
 #[derive(Clone, Debug)]
-pub(crate) enum Scope {
+pub enum Scope {
+    /// Those of a stream, by revision.
     Stream(StreamName),
+    /// Those that a query selects, by position.
     Query(Query),
 }
 
 /// What is left to deliver.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) scope: Scope,
-    pub(crate) backward: bool,
+pub struct Plan {
+    pub(super) scope: Scope,
+    pub(super) backward: bool,
     /// The next place to look at, inclusive: a revision of a stream, a position of a query.
     /// `None`: past the end, either way.
-    pub(crate) at: Option<u64>,
+    pub(super) at: Option<u64>,
     /// The last position that counts; `None` follows the head for ever.
-    pub(crate) until: Option<u64>,
-    /// The stream's head when a read began, with its number: what metadata hides is judged by it.
-    pub(crate) head: Option<(StreamHead, Option<i64>)>,
-    pub(crate) occurred_by: Option<Timestamp>,
-    pub(crate) left: u64,
+    pub(super) until: Option<u64>,
+    /// The stream's head when a read began: what metadata hides is judged by it.
+    pub(super) head: Option<StreamHead>,
+    pub(super) occurred_by: Option<Timestamp>,
+    pub(super) left: u64,
 }
 
 impl Plan {
     /// Of a read, of which `until` is the last position that counts.
-    pub(crate) fn of_read(
-        read: Read,
-        until: Position,
-        head: Option<(StreamHead, Option<i64>)>,
-    ) -> Self {
+    #[must_use]
+    pub fn of_read(read: Read, until: Position, head: Option<StreamHead>) -> Self {
         let backward = read.direction == Direction::Backward;
         let scope = Scope::from(read.select);
         let first = scope.first();
@@ -52,7 +51,9 @@ impl Plan {
         Self { scope, backward, at, until: Some(until.0), head, occurred_by, left }
     }
 
-    pub(crate) fn of_subscription(subscribe: Subscribe) -> Self {
+    /// Of a subscription.
+    #[must_use]
+    pub fn of_subscription(subscribe: Subscribe) -> Self {
         let scope = Scope::from(subscribe.select);
         let first = scope.first();
         let at = subscribe.after.map_or(first, |after| after.saturating_add(1).max(first));
@@ -61,16 +62,16 @@ impl Plan {
     }
 
     /// The places that are left, of which there is none past `end`.
-    pub(crate) fn span(&self, end: u64) -> Option<Span> {
+    pub(super) fn span(&self, end: u64) -> Option<Span> {
         let (at, first) = (self.at?, self.scope.first());
         let (first, last) = if self.backward { (first, at.min(end)) } else { (at, end) };
         (first <= last).then_some(Span { first, last, backward: self.backward })
     }
 
     /// How many rows to read for a batch: more than are left, where some may be left out.
-    pub(crate) fn rows_max(&self, most: usize) -> usize {
+    pub(super) fn rows_max(&self, most: usize) -> usize {
         let may_leave_out = self.occurred_by.is_some()
-            || self.head.as_ref().is_none_or(|(head, _)| head.metadata.max_age_s.is_some());
+            || self.head.as_ref().is_none_or(|head| head.metadata.max_age_s.is_some());
         let is_stream = matches!(self.scope, Scope::Stream(_));
         if self.occurred_by.is_some() || (is_stream && may_leave_out) {
             return most;
@@ -80,7 +81,7 @@ impl Plan {
 
     /// Moves to what is left. At the end, where more may come, to what is behind the last place
     /// that was seen.
-    pub(crate) fn go_on(&mut self, rest: Option<Span>, seen: Option<u64>) {
+    pub(super) fn go_on(&mut self, rest: Option<Span>, seen: Option<u64>) {
         self.at = match rest {
             Some(rest) => Some(if self.backward { rest.last } else { rest.first }),
             None if self.until.is_none() => self.at.max(seen.map(|seen| seen.saturating_add(1))),
@@ -89,7 +90,7 @@ impl Plan {
     }
 
     /// Where an event stands in what is read.
-    pub(crate) fn place(&self, event: &RecordedEvent) -> u64 {
+    pub(super) fn place(&self, event: &RecordedEvent) -> u64 {
         match self.scope {
             Scope::Stream(_) => event.revision().0,
             Scope::Query(_) => event.position().0,

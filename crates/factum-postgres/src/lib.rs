@@ -1,0 +1,45 @@
+//! PostgreSQL as an event store: for an application that has its tables there, and wants its facts
+//! beside them and in the same transactions.
+//!
+//! The whole [`EventStore`](factum_core::EventStore) trait over PostgreSQL 15 and later, on `sqlx`.
+//! An append is one round trip, and waits for nobody but those that it conflicts with; who follows
+//! never misses an event that commits late. Any number of processes may use one store.
+//!
+//! | module | what |
+//! |---|---|
+//! | `options`, `server` | settings, addresses, what is asked of a server |
+//! | `store` | [`PostgresStore`] |
+//! | `append` | an append as one call, or judged in a transaction |
+//! | `terms` | the locks of an append |
+//! | `read`, `select` | a cursor and its batches; a query, in SQL |
+//! | `tail`, `listen`, `waits` | the settled head, notifications, who holds it back |
+//! | `schema` | the tables and functions |
+//! | `pool` | connections |
+//!
+//! The order of judgement, and all that is decided there, is [`factum_core::judge`]'s.
+
+mod append;
+mod error;
+mod heads;
+mod listen;
+mod options;
+mod pool;
+mod read;
+mod schema;
+mod select;
+mod server;
+mod shared;
+mod statistics;
+mod store;
+mod tail;
+mod terms;
+mod waits;
+
+pub use error::OpenError;
+pub use options::{Clock, Listen, Options};
+pub use read::PostgresBatches;
+pub use store::PostgresStore;
+pub use waits::OpenAppend;
+
+/// Re-exported, because its connections are part of the public types.
+pub use sqlx;

@@ -1,0 +1,7 @@
+//! The store against the suite, against other processes, and against being killed: all of it over
+//! real servers.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod conformance;
+mod support;
