@@ -9,6 +9,7 @@ use crate::{
         self, Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded,
         Loader, ReadState, Receipt, Snapshot, State,
     },
+    message::Receiver,
     personal::{self, KeyError, KeyStore},
     projection::Views,
     world::World,
@@ -64,6 +65,7 @@ struct Inner {
     metadata: Metadata,
     keys: Option<Arc<dyn KeyStore>>,
     consumers: Consumers,
+    receivers: Vec<Arc<Receiver>>,
     views: Views,
 }
 
@@ -77,6 +79,7 @@ pub struct AppBuilder {
     metadata: Metadata,
     keys: Option<Arc<dyn KeyStore>>,
     pub(crate) consumers: Vec<Planned>,
+    pub(crate) receivers: Vec<Receiver>,
     pub(crate) views: Views,
     pub(crate) shared: Option<Duration>,
 }
@@ -116,11 +119,23 @@ impl AppBuilder {
     /// which only [`AppBuilder::start`] runs.
     #[must_use]
     pub fn build(self) -> App {
-        let Self { store, world, states_max, metadata, keys, consumers, views, shared: _ } = self;
-        assert!(consumers.is_empty(), "an app with consumers is started: `start().await`");
-        let world = world.unwrap_or_else(usual_world);
-        let (cache, consumers) = (Cache::new(states_max), Consumers::default());
-        let inner = Inner { store, world, cache, metadata, keys, consumers, views };
+        let is_idle = self.consumers.is_empty() && self.receivers.is_empty();
+        assert!(is_idle, "an app with consumers is started: `start().await`");
+        self.assemble()
+    }
+
+    /// The app, of which nothing runs yet.
+    pub(crate) fn assemble(self) -> App {
+        let inner = Inner {
+            store: self.store,
+            world: self.world.unwrap_or_else(usual_world),
+            cache: Cache::new(self.states_max),
+            metadata: self.metadata,
+            keys: self.keys,
+            consumers: Consumers::default(),
+            receivers: self.receivers.into_iter().map(Arc::new).collect(),
+            views: self.views,
+        };
         App(Arc::new(inner), Some(Arc::new(Running::new())))
     }
 }
@@ -150,6 +165,7 @@ impl App {
             metadata: Metadata::default(),
             keys: None,
             consumers: Vec::new(),
+            receivers: Vec::new(),
             views: Views::default(),
             shared: None,
         }
@@ -170,6 +186,10 @@ impl App {
 
     pub(crate) fn views(&self) -> &Views {
         &self.0.views
+    }
+
+    pub(crate) fn receivers(&self) -> &[Arc<Receiver>] {
+        &self.0.receivers
     }
 
     pub(crate) fn registry(&self) -> &Consumers {

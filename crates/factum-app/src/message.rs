@@ -13,6 +13,7 @@ mod cloud_event;
 mod consume;
 mod memory;
 mod publish;
+mod receive;
 mod structured;
 
 pub use attributes::AttributeError;
@@ -23,4 +24,6 @@ pub use consume::{
 };
 pub use memory::{DeadMessage, MemoryBroker, MemoryLimits};
 pub use publish::{Outgoing, PublishError, Publisher};
+pub(crate) use receive::Receiver;
+pub use receive::{ReceiverState, Receiving};
 pub use structured::{STRUCTURED, StructuredError};

@@ -26,6 +26,12 @@ pub enum StartError {
         /// The version.
         version: u32,
     },
+    /// Two receivers have one name. Rename one.
+    #[error("two receivers are called {name:?}: rename one")]
+    ReceiversTwice {
+        /// The name.
+        name: String,
+    },
     /// What a consumer is to follow has no name: of an event, a category or a tag. Correct it.
     #[error("consumer {name:?}: {source}")]
     Name {
@@ -124,8 +130,16 @@ impl AppBuilder {
             }
             seats.push((Arc::new(Shared::new(spec)), begin));
         }
+        let mut names = HashSet::new();
+        for receiver in &self.receivers {
+            let name = receiver.name().to_owned();
+            receiver.check().map_err(|source| StartError::Name { name: name.clone(), source })?;
+            if !names.insert(name.clone()) {
+                return Err(StartError::ReceiversTwice { name });
+            }
+        }
         let shared = self.shared;
-        let app = self.build();
+        let app = self.assemble();
         let leases =
             shared.map(|takeover| Leases::new(app.store().clone(), app.world().clone(), takeover));
         let all = seats.iter().map(|(shared, _)| shared.clone()).collect();
@@ -136,6 +150,10 @@ impl AppBuilder {
             let stop = app.running().expect("a built app is held by its user").stop();
             let (leases, keys) = (leases.clone(), app.shared_keys());
             begin(&inner, Seat { shared, store, world, keys, stop, leases });
+        }
+        for receiver in app.receivers() {
+            let stop = app.running().expect("a built app is held by its user").stop();
+            app.world().spawn(Box::pin(receiver.clone().run(inner.clone(), stop)));
         }
         Ok(app)
     }

@@ -23,6 +23,7 @@ mod personal;
 mod process_crashes;
 mod processes;
 mod projections;
+mod receiving;
 mod sagas;
 mod shop;
 mod snapshots;
