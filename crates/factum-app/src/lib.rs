@@ -33,6 +33,7 @@ pub mod lease;
 pub mod lock;
 pub mod message;
 mod metadata;
+pub mod outbox;
 pub mod personal;
 #[cfg(feature = "planted")]
 #[doc(hidden)]

@@ -30,4 +30,8 @@ factum_core::planted_bugs! {
     ForgetTimers,
     /// A process sends its commands without a key.
     SendWithoutKey,
+    /// A row of an outbox is marked before the broker has confirmed it.
+    MarkBeforePublish,
+    /// A message that cannot be published is passed over, and what is behind it goes on.
+    SkipPoison,
 }

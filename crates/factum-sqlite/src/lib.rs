@@ -16,6 +16,7 @@
 //! | `schema` | the tables |
 //! | `pool` | connections |
 //! | `inline` | the caller's own rows in the transaction of an append, or alone |
+//! | `outbox` | messages that wait to be published, with the feature `app` |
 //! | `target` | rows of projections, with the feature `app` |
 //!
 //! The order of judgement, and all that is decided there, is [`factum_core::judge`]'s.
@@ -25,6 +26,8 @@ mod heads;
 mod inline;
 mod names;
 mod options;
+#[cfg(feature = "app")]
+pub mod outbox;
 mod pool;
 mod range;
 mod read;
@@ -40,6 +43,8 @@ mod write;
 pub use error::OpenError;
 pub use inline::{AppendWithError, Applied, BoxError, Inline};
 pub use options::{Clock, Options};
+#[cfg(feature = "app")]
+pub use outbox::SqliteOutbox;
 pub use read::SqliteBatches;
 pub use store::SqliteStore;
 #[cfg(feature = "app")]

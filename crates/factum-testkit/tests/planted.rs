@@ -33,6 +33,7 @@ fn catcher(bug: Bug) -> (&'static str, fn(Sim) -> Report) {
         | Bug::CheckpointBeforeRows
         | Bug::ForgetTimers
         | Bug::SendWithoutKey => ("shop", rows::shop::run),
+        Bug::MarkBeforePublish | Bug::SkipPoison => ("outbox", rows::outbox::run),
     }
 }
 

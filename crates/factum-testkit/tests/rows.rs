@@ -45,6 +45,12 @@ fn views_are_the_facts_and_steps_are_done_once() {
 }
 
 #[test]
+fn rows_of_an_outbox_are_published_in_order_whoever_is_killed() {
+    let restarts: u64 = seeds(40).map(|seed| rows::outbox::run(Sim::new(seed)).restarts).sum();
+    assert!(restarts > 40, "only {restarts} relays were killed");
+}
+
+#[test]
 fn a_simulation_of_an_app_is_the_same_again() {
     let (mut restarts, mut lost) = (0, 0);
     for seed in seeds(10) {

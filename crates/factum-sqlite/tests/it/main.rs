@@ -9,6 +9,7 @@ mod following;
 mod groups;
 mod inline;
 mod opening;
+mod outbox;
 mod processes;
 mod projections;
 mod support;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 pub(crate) mod decisions;
+pub(crate) mod outbox;
 pub(crate) mod shop;
 mod target;
 mod world;
