@@ -10,6 +10,7 @@
 //! | `options`, `server` | settings, addresses, what is asked of a server |
 //! | `store` | [`PostgresStore`] |
 //! | `append` | an append as one call, or judged in a transaction |
+//! | `inline` | appends in the caller's transaction, the caller's rows in that of an append |
 //! | `terms` | the locks of an append |
 //! | `read`, `select` | a cursor and its batches; a query, in SQL |
 //! | `tail`, `listen`, `waits` | the settled head, notifications, who holds it back |
@@ -21,6 +22,7 @@
 mod append;
 mod error;
 mod heads;
+mod inline;
 mod listen;
 mod options;
 mod pool;
@@ -36,6 +38,7 @@ mod terms;
 mod waits;
 
 pub use error::OpenError;
+pub use inline::AppendWithError;
 pub use options::{Clock, Listen, Options};
 pub use read::PostgresBatches;
 pub use store::PostgresStore;

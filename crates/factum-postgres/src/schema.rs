@@ -36,6 +36,8 @@ const HORIZON: i64 = 1 << 62;
 pub(crate) struct Place {
     /// Its schema, quoted.
     pub(crate) schema: String,
+    /// The same as it is.
+    name: String,
     /// What its locks are hashed with.
     pub(crate) seed: u64,
     /// The locks on its numbers of appends begin here.
@@ -50,7 +52,8 @@ impl Place {
         let horizon = HORIZON | (seed & 0xffff).cast_signed() << 46;
         let schema = format!("\"{}\"", options.schema.replace('"', "\"\""));
         // A name of PostgreSQL has at most 63 bytes.
-        Self { schema, seed, horizon, channel: format!("factum_{seed:016x}") }
+        let (name, channel) = (options.schema.clone(), format!("factum_{seed:016x}"));
+        Self { schema, name, seed, horizon, channel }
     }
 
     fn filled(&self, sql: &str) -> String {
@@ -95,9 +98,8 @@ pub(crate) async fn prepare(
 }
 
 async fn has_schema(connection: &mut PgConnection, place: &Place) -> Result<bool, sqlx::Error> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE quote_ident(nspname) = $1
-        OR '\"' || nspname || '\"' = $1)";
-    let asking = sqlx::query_scalar(sql).persistent(false).bind(&place.schema);
+    let sql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+    let asking = sqlx::query_scalar(sql).persistent(false).bind(&place.name);
     asking.fetch_one(connection).await
 }
 
@@ -106,12 +108,14 @@ async fn stored(
     connection: &mut PgConnection,
     place: &Place,
 ) -> Result<Option<(i32, Uuid)>, sqlx::Error> {
-    let table = format!("{}.factum_store", place.schema);
-    let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").persistent(false);
-    if !there.bind(&table).fetch_one(&mut *connection).await? {
+    // By the catalogue's rows: what a session remembers of names may be older than the lock.
+    let sql = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = 'factum_store')";
+    let there = sqlx::query_scalar(sql).persistent(false).bind(&place.name);
+    if !there.fetch_one(&mut *connection).await? {
         return Ok(None);
     }
-    let sql = AssertSqlSafe(format!("SELECT format, id FROM {table}"));
+    let sql = AssertSqlSafe(format!("SELECT format, id FROM {}.factum_store", place.schema));
     let row = sqlx::query(sql).persistent(false).fetch_one(connection).await?;
     Ok(Some((row.try_get(0)?, row.try_get(1)?)))
 }

@@ -4,4 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod conformance;
+mod crashes;
+mod following;
+mod inline;
+mod opening;
 mod support;

@@ -1,7 +1,14 @@
 //! Stores in schemas of their own, on one server that most tests share.
 
-use factum_postgres::sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions, raw_sql,
+use factum_core::{
+    Append, EventData, EventStore, EventType, Read, RecordedEvent, StreamName, Uuid,
+};
+use factum_postgres::{
+    Options, PostgresStore,
+    sqlx::{
+        AssertSqlSafe, ConnectOptions, Connection, PgPool, postgres::PgConnectOptions,
+        postgres::PgPoolOptions, raw_sql,
+    },
 };
 use factum_testkit::Boxed;
 use std::sync::{
@@ -16,7 +23,7 @@ pub(crate) fn runtime() -> &'static Runtime {
     RUNTIME.get_or_init(|| Builder::new_multi_thread().enable_all().build().unwrap())
 }
 
-pub(crate) fn run(case: Boxed<'static, ()>) {
+pub(crate) fn run(case: Boxed<'_, ()>) {
     runtime().block_on(case);
 }
 
@@ -34,6 +41,41 @@ pub(crate) fn new_schema() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let nth = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("test_{}_{nth}", std::process::id())
+}
+
+/// Settings of a store in a schema of its own, on the shared server.
+pub(crate) fn options() -> Options {
+    Options { schema: new_schema(), ..Options::default() }
+}
+
+pub(crate) async fn open(options: &Options) -> PostgresStore {
+    PostgresStore::connect_with(address(), options.clone()).await.unwrap()
+}
+
+/// Connections of an application's own.
+pub(crate) fn application() -> PgPool {
+    PgPoolOptions::new().max_connections(10).connect_lazy_with(address())
+}
+
+pub(crate) fn stream(name: &str) -> StreamName {
+    StreamName::new(name).unwrap()
+}
+
+pub(crate) fn event(id: u128) -> EventData {
+    EventData::new(Uuid::from_u128(id), EventType::new("happened").unwrap(), "{}")
+}
+
+pub(crate) fn to(name: &str, ids: impl IntoIterator<Item = u128>) -> Append {
+    Append::to(stream(name), ids.into_iter().map(event))
+}
+
+pub(crate) async fn all(store: &PostgresStore, read: Read) -> Vec<RecordedEvent> {
+    store.read(read).await.unwrap().events().await.unwrap()
+}
+
+/// The numbers of events' ids.
+pub(crate) fn ids(events: &[RecordedEvent]) -> Vec<u128> {
+    events.iter().map(|event| event.id().as_u128()).collect()
 }
 
 static LEFT: Mutex<Vec<String>> = Mutex::new(Vec::new());
