@@ -19,7 +19,7 @@ mod row;
 
 pub use apply::{ApplyError, apply};
 pub use fold::FoldError;
-pub use inline::{InlineError, inline_changes, inline_keys};
+pub use inline::{Inline, InlineError, MISSED_MAX, inline_changes, inline_keys};
 pub use keeping::Keeping;
 pub use key::{Key, keys_of};
 pub use memory::MemoryTarget;
@@ -27,6 +27,7 @@ pub use row::Row;
 pub use target::{Mark, Target, TargetError};
 
 pub(crate) use fold::Fold;
+pub(crate) use inline::Inlined;
 pub(crate) use key::part_of;
 pub(crate) use projector::decode;
 pub(crate) use register::{Registered, Views};

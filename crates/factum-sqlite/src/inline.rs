@@ -25,7 +25,8 @@ pub type Applied<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send 
 pub trait Inline: fmt::Debug + Send + Sync + 'static {
     /// Takes in the events of one append, in order, those of the system too. An error refuses the
     /// append, with nothing written, as
-    /// [`AppendError::Unavailable`](factum_core::AppendError::Unavailable).
+    /// [`AppendError::Unavailable`](factum_core::AppendError::Unavailable), unless it is an
+    /// [`AppendError`] itself.
     fn apply<'a>(
         &'a self,
         connection: &'a mut SqliteConnection,

@@ -1,9 +1,9 @@
 //! What the writer, readers and whoever follows have in common.
 
-use crate::{Options, names::Names, pool::Pool};
+use crate::{Inline, Options, names::Names, pool::Pool};
 use factum_core::{Capabilities, Position};
 use std::sync::{
-    Arc, OnceLock,
+    Arc, OnceLock, PoisonError, RwLock,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 use tokio::sync::watch;
@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     head: watch::Receiver<u64>,
     /// Who waits for more, or will.
     followers: AtomicUsize,
+    /// What else is to happen in the transaction of every append, each by a name.
+    inlines: RwLock<Vec<(String, Arc<dyn Inline>)>>,
 }
 
 /// One who waits for more, or will: while there is one, what other processes write is looked for.
@@ -75,7 +77,23 @@ impl Shared {
             readers,
             head,
             followers: AtomicUsize::new(0),
+            inlines: RwLock::default(),
         }
+    }
+
+    /// From now on this happens in the transaction of every append, instead of what had its name.
+    #[cfg(feature = "app")]
+    pub(crate) fn add_inline(&self, name: String, inline: Arc<dyn Inline>) {
+        let mut all = self.inlines.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(known, _)| *known != name);
+        all.push((name, inline));
+    }
+
+    /// What is to happen in the transaction of every append.
+    pub(crate) fn inlines(&self) -> Vec<Arc<dyn Inline>> {
+        let own = self.options.inline.iter().cloned();
+        let all = self.inlines.read().unwrap_or_else(PoisonError::into_inner);
+        own.chain(all.iter().map(|(_, inline)| inline.clone())).collect()
     }
 
     /// Whether somebody waits for more, or will.

@@ -138,6 +138,11 @@ impl SqliteStore {
         drop(self);
     }
 
+    #[cfg(feature = "app")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
     fn queue(&self) -> &Queue {
         self.inner.queue.as_ref().expect("it is taken when the last clone is dropped")
     }

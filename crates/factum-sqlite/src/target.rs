@@ -7,6 +7,7 @@
 //! bit with later commits, as nobody else could write while a million rows are deleted.
 
 mod generations;
+mod inline;
 mod rows;
 
 use crate::{
@@ -14,16 +15,23 @@ use crate::{
     error::{Class, stops},
 };
 use factum_app::{
-    projection::target::{
-        Changes, List, Opened, Parked, Part, Renew, Role, Seen, StoredRow, Table, Target,
-        TargetError,
+    projection::{
+        self,
+        target::{
+            Changes, List, Opened, Parked, Part, Renew, Role, Seen, StoredRow, Table, Target,
+            TargetError,
+        },
     },
     world::BoxFuture,
 };
 use factum_core::{AppendError, ReadError};
 use generations::View;
+use inline::Inlined;
 use sqlx::SqliteConnection;
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 /// Where rows of projections live: a file of SQLite, which may be that of the events.
 ///
@@ -43,6 +51,9 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub struct SqliteTarget {
     store: SqliteStore,
+    /// Its store has no events of its own.
+    is_apart: bool,
+    inlined: Arc<RwLock<Vec<Inlined>>>,
 }
 
 /// Why a transaction of the target's was given up.
@@ -92,7 +103,8 @@ impl SqliteTarget {
     ///
     /// [`TargetError`], where the file cannot be written.
     pub async fn beside(store: &SqliteStore) -> Result<Self, TargetError> {
-        let target = Self { store: store.clone() };
+        let inlined = Arc::default();
+        let target = Self { store: store.clone(), is_apart: false, inlined };
         target.write(async |connection| Ok(generations::create(connection).await?)).await?;
         Ok(target)
     }
@@ -105,6 +117,7 @@ impl SqliteTarget {
     pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let store = SqliteStore::open(path, options).await?;
         let made = Self::beside(&store).await;
+        let made = made.map(|target| Self { is_apart: true, ..target });
         made.map_err(|error| OpenError::Sqlite(sqlx::Error::Protocol(error.to_string())))
     }
 
@@ -117,6 +130,13 @@ impl SqliteTarget {
             AppendWithError::Append(error) => of_append(&error),
             AppendWithError::Inline(stop) => stop.into(),
         })
+    }
+
+    /// What appends go on with, once this is committed.
+    fn inlined(&self, changes: &Changes) -> Option<Inlined> {
+        let all = self.inlined.read().unwrap_or_else(PoisonError::into_inner);
+        let mut of_table = all.iter().filter(|one| *one.projection.table() == changes.table);
+        of_table.next().filter(|_| changes.ready).cloned()
     }
 
     async fn read<T>(
@@ -178,7 +198,28 @@ impl Target for SqliteTarget {
     }
 
     fn commit(&self, changes: Changes) -> BoxFuture<'_, Result<(), TargetError>> {
-        Box::pin(self.write(async move |connection| generations::commit(connection, changes).await))
+        let inlined = self.inlined(&changes);
+        Box::pin(self.write(async move |connection| {
+            generations::commit(&mut *connection, changes).await?;
+            if let Some(inlined) = inlined {
+                inlined.reach_head(connection).await?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn inline(&self, projection: Arc<dyn projection::Inline>) -> Result<(), TargetError> {
+        if self.is_apart {
+            let name = &projection.table().name;
+            let why = format!("{name:?} cannot be inline: its rows are not in the events' file");
+            return Err(TargetError::Broken { why });
+        }
+        let inlined = Inlined::new(projection, self.store.shared());
+        let mut all = self.inlined.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one| one.name() != inlined.name());
+        all.push(inlined.clone());
+        self.store.shared().add_inline(inlined.name(), Arc::new(inlined));
+        Ok(())
     }
 
     fn renew<'a>(&'a self, table: &'a Table, how: Renew) -> BoxFuture<'a, Result<(), TargetError>> {

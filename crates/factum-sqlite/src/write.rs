@@ -12,8 +12,9 @@ mod view;
 pub(crate) use known::Known;
 
 use crate::{
-    Options,
+    Inline,
     inline::Hook,
+    shared::Shared,
     store::{Refused, Reply, Work},
 };
 use factum_core::{
@@ -21,6 +22,7 @@ use factum_core::{
     judge::{self, Plan, Refusal, Verdict},
 };
 use sqlx::{Connection, Row, SqliteConnection};
+use std::sync::Arc;
 use tokio::runtime::Runtime;
 use view::Judging;
 
@@ -28,7 +30,7 @@ use view::Judging;
 pub(crate) struct Group<'a> {
     connection: &'a mut SqliteConnection,
     runtime: &'a Runtime,
-    options: &'a Options,
+    shared: &'a Shared,
     known: &'a mut Known,
     /// The position of the last event, of this group too.
     head: u64,
@@ -43,7 +45,7 @@ pub(crate) struct Group<'a> {
 impl<'a> Group<'a> {
     pub(crate) fn begin(
         connection: &'a mut SqliteConnection,
-        (runtime, options): (&'a Runtime, &'a Options),
+        (runtime, shared): (&'a Runtime, &'a Shared),
         known: &'a mut Known,
     ) -> Result<Self, sqlx::Error> {
         let store = sqlx::query("SELECT head, recorded_at FROM factum_store");
@@ -53,7 +55,7 @@ impl<'a> Group<'a> {
         Ok(Self {
             connection,
             runtime,
-            options,
+            shared,
             known,
             head,
             recorded_at,
@@ -70,7 +72,7 @@ impl<'a> Group<'a> {
                 view.expects(&append);
                 judge::judge(append, &mut view)
             }
-            Work::Rows => return self.write_shared(None, hook),
+            Work::Rows => return self.write_shared(None, Theirs { inlines: Vec::new(), hook }),
             Work::Change { stream, change, expected } => {
                 judge::judge_change(&stream, change, expected, &mut view)
             }
@@ -84,22 +86,19 @@ impl<'a> Group<'a> {
     }
 
     fn write(&mut self, plan: Plan, hook: Option<Hook>) -> Result<Reply, sqlx::Error> {
-        if self.options.inline.is_none() && hook.is_none() {
+        let theirs = Theirs { inlines: self.shared.inlines(), hook };
+        if theirs.inlines.is_empty() && theirs.hook.is_none() {
             let receipt = self.writing().write(&plan)?;
             return Ok(Ok(receipt));
         }
-        self.write_shared(Some(&plan), hook)
+        self.write_shared(Some(&plan), theirs)
     }
 
     /// With what somebody else has to say.
-    fn write_shared(
-        &mut self,
-        plan: Option<&Plan>,
-        hook: Option<Hook>,
-    ) -> Result<Reply, sqlx::Error> {
+    fn write_shared(&mut self, plan: Option<&Plan>, theirs: Theirs) -> Result<Reply, sqlx::Error> {
         self.is_shared = true;
         let before = (self.head, self.recorded_at);
-        let shared = self.in_savepoint(plan, hook);
+        let shared = self.in_savepoint(plan, theirs);
         if !matches!(shared, Ok(Ok(_))) {
             (self.head, self.recorded_at) = before;
             self.known.forget();
@@ -107,17 +106,13 @@ impl<'a> Group<'a> {
         shared
     }
 
-    fn in_savepoint(
-        &mut self,
-        plan: Option<&Plan>,
-        hook: Option<Hook>,
-    ) -> Result<Reply, sqlx::Error> {
+    fn in_savepoint(&mut self, plan: Option<&Plan>, theirs: Theirs) -> Result<Reply, sqlx::Error> {
         let runtime = self.runtime;
         let mut savepoint = runtime.block_on(self.connection.begin())?;
         let mut writing = Writing {
             connection: &mut savepoint,
             runtime,
-            options: self.options,
+            shared: self.shared,
             known: self.known,
             head: &mut self.head,
             recorded_at: &mut self.recorded_at,
@@ -127,13 +122,18 @@ impl<'a> Group<'a> {
                 let receipt = writing.write(plan)?;
                 // Somebody who ends the transaction, against the rules, leaves a store that is
                 // whole.
-                let reached = (*writing.head, *writing.recorded_at);
-                runtime.block_on(rows::reach(writing.connection, reached))?;
+                writing.reach()?;
                 receipt
             }
-            None => writing.nothing(),
+            None => {
+                // They see what the group has written so far.
+                if *writing.head > self.began {
+                    writing.reach()?;
+                }
+                writing.nothing()
+            }
         };
-        match writing.inline(plan, hook) {
+        match writing.inline(plan, theirs) {
             Ok(()) => runtime.block_on(savepoint.commit()).map(|()| Ok(receipt)),
             Err(refused) => runtime.block_on(savepoint.rollback()).map(|()| Err(refused)),
         }
@@ -143,7 +143,7 @@ impl<'a> Group<'a> {
         Writing {
             connection: self.connection,
             runtime: self.runtime,
-            options: self.options,
+            shared: self.shared,
             known: self.known,
             head: &mut self.head,
             recorded_at: &mut self.recorded_at,
@@ -160,11 +160,19 @@ impl<'a> Group<'a> {
     }
 }
 
+/// What others want in the transaction.
+struct Theirs {
+    /// The projections that are kept in it.
+    inlines: Vec<Arc<dyn Inline>>,
+    /// The caller.
+    hook: Option<Hook>,
+}
+
 /// One append.
 struct Writing<'a> {
     connection: &'a mut SqliteConnection,
     runtime: &'a Runtime,
-    options: &'a Options,
+    shared: &'a Shared,
     known: &'a mut Known,
     head: &'a mut u64,
     recorded_at: &'a mut Timestamp,
@@ -173,7 +181,7 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn write(&mut self, plan: &Plan) -> Result<Receipt, sqlx::Error> {
         if !plan.events.is_empty() {
-            *self.recorded_at = self.options.clock.now().max(*self.recorded_at);
+            *self.recorded_at = self.shared.options.clock.now().max(*self.recorded_at);
             let ids = self.known.of(&plan.events, self.connection, self.runtime)?;
             let at = (*self.head + 1, *self.recorded_at);
             let writing = rows::insert(self.connection, (&plan.events, &ids), at);
@@ -184,6 +192,12 @@ impl Writing<'_> {
             self.runtime.block_on(rows::track(self.connection, tracking))?;
         }
         Ok(plan.receipt(Position(*self.head)))
+    }
+
+    /// Says in the store how far it reaches.
+    fn reach(&mut self) -> Result<(), sqlx::Error> {
+        let reached = (*self.head, *self.recorded_at);
+        self.runtime.block_on(rows::reach(self.connection, reached))
     }
 
     /// The receipt of what has no events.

@@ -4,7 +4,7 @@ use super::{
     ConsumerHandle, ConsumerStatus, Handler, RunState, Spec, Stop, run,
     seat::{Seat, Shared},
 };
-use crate::{App, AppBuilder, lease::Leases};
+use crate::{App, AppBuilder, lease::Leases, projection::TargetError};
 use factum_core::{InvalidName, ReadError};
 use std::{
     collections::HashSet,
@@ -39,6 +39,15 @@ pub enum StartError {
         name: String,
         /// What is wrong.
         source: InvalidName,
+    },
+    /// A projection cannot be inline: its rows do not lie beside the events. Register it with
+    /// `projection`, or give the app a target that does.
+    #[error("projection {name:?}: {source}")]
+    Inline {
+        /// Which projection.
+        name: String,
+        /// What the target says.
+        source: TargetError,
     },
 }
 
@@ -140,6 +149,7 @@ impl AppBuilder {
         }
         let shared = self.shared;
         let app = self.assemble();
+        app.views().begin_inline()?;
         let leases =
             shared.map(|takeover| Leases::new(app.store().clone(), app.world().clone(), takeover));
         let all = seats.iter().map(|(shared, _)| shared.clone()).collect();

@@ -6,11 +6,100 @@
 
 use super::{
     FoldError, Projection, Row, TargetError, apply, decode,
-    target::{RowChange, StoredRow},
+    target::{RowChange, StoredRow, Table},
 };
-use crate::{Envelope, consumer::EventError};
-use factum_core::RecordedEvent;
-use std::collections::HashMap;
+use crate::{
+    Envelope,
+    consumer::{EventError, query_of},
+    event::Unknown,
+};
+use factum_core::{InvalidName, Item, Query, RecordedEvent};
+use std::{collections::HashMap, fmt, marker::PhantomData};
+
+/// How many events that the rows have missed an append takes in, at most, before its own. With more
+/// the rows are left to the consumer.
+pub const MISSED_MAX: u64 = 1_000;
+
+/// A projection for a store that keeps its rows in the transaction of each append, whatever its
+/// type.
+///
+/// What such a store does, under its write lock: where the checkpoint of the generation that is
+/// read stands at the last event before the append, it applies the append's events, and moves the
+/// checkpoint to their last; an error refuses the append. Where the checkpoint is behind (somebody
+/// wrote who did not have the projection) it applies up to [`MISSED_MAX`] events in between first.
+/// Where there are more, or one of them cannot be applied, or something is parked, it leaves the
+/// rows as they are: the consumer, which follows all the while, goes on from the checkpoint. When
+/// that has caught up, its commit applies what is left up to the head, under the same lock. So the
+/// checkpoint alone says what is in the rows, whoever wrote them, and no event is missed or applied
+/// twice.
+pub trait Inline: fmt::Debug + Send + Sync + 'static {
+    /// Where its rows are.
+    fn table(&self) -> &Table;
+
+    /// The events that it reads.
+    fn query(&self) -> &Query;
+
+    /// As [`inline_keys`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn keys(&self, events: &[RecordedEvent]) -> Result<Vec<String>, InlineError>;
+
+    /// As [`inline_changes`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn changes(
+        &self,
+        events: &[RecordedEvent],
+        rows: Vec<StoredRow>,
+    ) -> Result<Vec<RowChange>, InlineError>;
+}
+
+/// A projection of this type.
+pub(crate) struct Inlined<P> {
+    table: Table,
+    query: Query,
+    marker: PhantomData<fn() -> P>,
+}
+
+impl<P: Projection> Inlined<P> {
+    pub(crate) fn new() -> Result<Self, InvalidName> {
+        let table = Table { name: P::NAME.to_owned(), version: P::VERSION };
+        let query = query_of::<P::Event>(&Item::default(), Unknown::Skip)?;
+        Ok(Self { table, query, marker: PhantomData })
+    }
+}
+
+impl<P> fmt::Debug for Inlined<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inlined").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+impl<P: Projection> Inline for Inlined<P> {
+    fn table(&self) -> &Table {
+        &self.table
+    }
+
+    fn query(&self) -> &Query {
+        &self.query
+    }
+
+    fn keys(&self, events: &[RecordedEvent]) -> Result<Vec<String>, InlineError> {
+        inline_keys::<P>(events)
+    }
+
+    fn changes(
+        &self,
+        events: &[RecordedEvent],
+        rows: Vec<StoredRow>,
+    ) -> Result<Vec<RowChange>, InlineError> {
+        inline_changes::<P>(events, rows)
+    }
+}
 
 /// Why rows were not changed. The append is to be refused.
 #[derive(thiserror::Error, Debug)]

@@ -48,6 +48,8 @@ pub(crate) struct Job {
     pub(crate) store: AnyStore,
     pub(crate) redrive: Redrive,
     pub(crate) decode: DecodePolicy,
+    /// Appends write the rows too, once they have caught up.
+    pub(crate) is_inline: bool,
     pub(crate) keys: Option<Arc<dyn KeyStore>>,
     /// Who keeps what this one builds, once it has caught up.
     pub(crate) keeper: Option<ConsumerHandle>,
@@ -73,6 +75,8 @@ pub(crate) struct Projector<P> {
     kept: usize,
     pub(super) released: Vec<(Option<String>, Position)>,
     blocked: Blocked,
+    /// Nothing was handled since it was last asked how far the appends are.
+    asked: bool,
     /// Keys of the event in hand that it is left out for.
     passing: Option<(Position, HashSet<String>)>,
 }
@@ -96,6 +100,7 @@ impl<P: Projection> Projector<P> {
             kept: 0,
             released: Vec::new(),
             blocked: Blocked::default(),
+            asked: false,
             passing: None,
         }
     }
@@ -108,6 +113,7 @@ impl<P: Projection> Projector<P> {
         self.kept = parked.len();
         self.parked = parked;
         self.released.clear();
+        self.asked = false;
         self.passing = None;
         self.block();
     }
@@ -269,6 +275,27 @@ impl<P: Projection> Projector<P> {
         Ok(())
     }
 
+    /// Whether appends have written these rows since, and how far: what is held is then old.
+    async fn is_overtaken(&mut self) -> Result<bool, Failure> {
+        if !self.job.is_inline || !self.ready {
+            return Ok(false);
+        }
+        self.asked = true;
+        let Job { table, target, .. } = &self.job;
+        let seen = match target.get(table, "").await {
+            Err(TargetError::NotReady) => return Ok(false),
+            seen => seen?,
+        };
+        let Mark { generation, through } = self.mark;
+        if seen.generation != generation || seen.through <= through {
+            return Ok(false);
+        }
+        self.mark.through = seen.through;
+        self.rows.clear();
+        self.complete = false;
+        Ok(true)
+    }
+
     /// All that is parked is in the target.
     pub(super) fn keep_parked(&mut self) {
         self.kept = self.parked.len();
@@ -313,6 +340,12 @@ impl<P: Projection> Handler for Projector<P> {
 
     async fn handle(&mut self, events: &[Envelope<P::Event>]) -> Result<(), Failure> {
         let Some(first) = events.first() else { return Ok(()) };
+        if !self.asked {
+            self.is_overtaken().await?;
+        }
+        if self.job.is_inline && first.position() <= self.mark.through {
+            return Ok(());
+        }
         if self.blocked.streams.contains(first.stream().as_str()) {
             return self.wait(first.recorded(), None);
         }
@@ -320,7 +353,16 @@ impl<P: Projection> Handler for Projector<P> {
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<(), Failure> {
+        let was_ready = self.ready;
         self.ready |= commit.caught_up;
+        // What was handled since is in the rows already; or some of it, and the rest comes again.
+        if self.is_overtaken().await? && self.mark.through < commit.through {
+            return Err(Failure::Moved);
+        }
+        self.asked = false;
+        if self.job.is_inline && was_ready && self.mark.through >= commit.through {
+            return Ok(());
+        }
         self.write(commit.through).await?;
         self.hand_over().await
     }

@@ -1,14 +1,14 @@
 //! How a projection hangs on an app.
 
 use super::{
-    MemoryTarget, Projection, Target,
+    Inline, Inlined, MemoryTarget, Projection, Target,
     projector::{Job, Projector},
     redrive::Redrive,
     target::{Part, Role, Table},
 };
 use crate::{
     App, AppBuilder,
-    consumer::{Options, Spec, StartError},
+    consumer::{OnError, Options, Spec, StartError},
     event::DecodePolicy,
 };
 use factum_core::Item;
@@ -23,6 +23,8 @@ pub(crate) struct Registered {
     /// What else than the types restricts the events that it sees.
     pub(crate) narrow: Item,
     pub(crate) decode: DecodePolicy,
+    /// Its rows are written by the appends.
+    pub(crate) is_inline: bool,
 }
 
 impl Registered {
@@ -44,17 +46,33 @@ pub(crate) struct Views {
     /// It may be shared by several instances: not this process's own memory.
     is_shared: bool,
     all: HashMap<TypeId, Registered>,
+    inlines: Vec<Arc<dyn Inline>>,
 }
 
 impl Default for Views {
     fn default() -> Self {
-        Self { target: Arc::new(MemoryTarget::new()), is_shared: false, all: HashMap::new() }
+        Self {
+            target: Arc::new(MemoryTarget::new()),
+            is_shared: false,
+            all: HashMap::new(),
+            inlines: Vec::new(),
+        }
     }
 }
 
 impl Views {
     pub(crate) fn target(&self) -> &Arc<dyn Target> {
         &self.target
+    }
+
+    /// Has the target write what is inline from now on.
+    pub(crate) fn begin_inline(&self) -> Result<(), StartError> {
+        for one in &self.inlines {
+            let begun = self.target.inline(one.clone());
+            let name = || one.table().name.clone();
+            begun.map_err(|source| StartError::Inline { name: name(), source })?;
+        }
+        Ok(())
     }
 
     pub(crate) fn get<P: Projection>(&self) -> Option<&Registered> {
@@ -71,8 +89,28 @@ impl AppBuilder {
     }
 
     /// Keeps the rows of a projection: `.projection::<Summary>(OnError::Park)`.
-    pub fn projection<P: Projection>(mut self, options: impl Into<Options>) -> Self {
-        let options = options.into();
+    pub fn projection<P: Projection>(self, options: impl Into<Options>) -> Self {
+        self.register::<P>(&options.into(), false)
+    }
+
+    /// Keeps the rows of a projection in the transaction of each append of this app: who has
+    /// written reads what became of it at once. An event that cannot be applied refuses the append,
+    /// and nothing of it is written; there is no other policy. Needs a target that lies beside the
+    /// events in a store with transactions: see [`Inline`]. Events with personal fields cannot be
+    /// read there.
+    ///
+    /// Events from before are taken in as by any projection, and so are those of a program that
+    /// does not have it; `at_least` waits for those. What stops there has stopped until it is
+    /// resumed, and the rows are no longer inline until then.
+    pub fn inline_projection<P: Projection>(mut self) -> Self {
+        // A name that is none is told by the consumer.
+        if let Ok(inlined) = Inlined::<P>::new() {
+            self.views.inlines.push(Arc::new(inlined));
+        }
+        self.register::<P>(&OnError::Stop.into(), true)
+    }
+
+    fn register<P: Projection>(mut self, options: &Options, is_inline: bool) -> Self {
         let table = Table { name: P::NAME.to_owned(), version: P::VERSION };
         let registered = Registered {
             table,
@@ -80,11 +118,12 @@ impl AppBuilder {
             redrive: Redrive::default(),
             narrow: options.narrow.clone(),
             decode: options.decode,
+            is_inline,
         };
         self.views.all.insert(TypeId::of::<P>(), registered.clone());
         for index in 0..registered.parts {
             for role in [Role::Keeper, Role::Builder] {
-                self = self.part::<P>(&registered, &options, Place { index, role });
+                self = self.part::<P>(&registered, options, Place { index, role });
             }
         }
         self
@@ -107,6 +146,7 @@ impl AppBuilder {
                 store: app.store().clone(),
                 redrive: of.redrive.clone(),
                 decode: of.decode,
+                is_inline: of.is_inline,
                 keys: app.shared_keys(),
                 keeper: keeper.and_then(|name| app.consumer_of(&name, P::VERSION)),
             })

@@ -5,10 +5,11 @@
 //! with it; and it is refused where the checkpoint is not the one that it follows on. So two
 //! writers, or one that died and came again, never apply an event twice.
 
+use super::Inline;
 use crate::world::BoxFuture;
 use bytes::Bytes;
 use factum_core::Position;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Rows of one projection in one version.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -218,6 +219,22 @@ pub trait Target: Send + Sync + fmt::Debug + 'static {
 
     /// The versions of a projection that have a generation to read, ascending.
     fn versions<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<u32>, TargetError>>;
+
+    /// Keeps the rows of a projection in the transaction of each append from now on, as
+    /// [`Inline`] says; one of the same table is replaced.
+    ///
+    /// # Errors
+    ///
+    /// The rows do not lie beside the events, in a store with transactions.
+    fn inline(&self, projection: Arc<dyn Inline>) -> Result<(), TargetError> {
+        let name = &projection.table().name;
+        Err(TargetError::Broken {
+            why: format!(
+                "{name:?} cannot be inline: its rows do not lie beside the events, in a store with \
+                 transactions; register it with `projection`, or give the app such a target"
+            ),
+        })
+    }
 
     /// Removes a version with all that is in it.
     fn remove<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, Result<(), TargetError>>;

@@ -19,6 +19,8 @@ pub(super) struct Parts<'a> {
     need: Need,
     progress: Vec<watch::Receiver<Progress>>,
     limit: BoxFuture<'a, ()>,
+    /// Nobody was asked yet, and the rows may be new enough though the consumers are not.
+    hasty: bool,
 }
 
 impl<'a> Parts<'a> {
@@ -34,7 +36,8 @@ impl<'a> Parts<'a> {
         let consumers = names.filter_map(|name| view.app.consumer_of(&name, of.table.version));
         let progress = consumers.map(|one: ConsumerHandle| one.progress()).collect();
         let limit = view.app.world().sleep(view.need.within);
-        Ok(Self { name: P::NAME, need: view.need, progress, limit })
+        let (name, need, hasty) = (P::NAME, view.need, of.is_inline);
+        Ok(Self { name, need, progress, limit, hasty })
     }
 
     fn through(&self) -> Position {
@@ -104,7 +107,9 @@ impl<'a> Parts<'a> {
 
     /// Waits until it is worth while to read. What changes while it is read is looked at again.
     pub(super) async fn ready(&mut self) -> Result<(), ViewError> {
-        self.reach().await?;
+        if !self.hasty {
+            self.reach().await?;
+        }
         self.look();
         Ok(())
     }
@@ -114,8 +119,10 @@ impl<'a> Parts<'a> {
         &mut self,
         read: Result<Seen<T>, TargetError>,
     ) -> Result<Option<Seen<T>>, ViewError> {
+        let was_hasty = std::mem::take(&mut self.hasty);
         let not_ready = match read {
             Ok(seen) if self.is_enough(&seen) => return Ok(Some(seen)),
+            Ok(_) | Err(TargetError::NotReady) if was_hasty => return Ok(None),
             Ok(_) => false,
             Err(TargetError::NotReady) => true,
             Err(source) => return Err(ViewError::Target { name: self.name, source }),
@@ -243,6 +250,7 @@ mod tests {
                 need: Need { at_least: Position(9), within: Duration::ZERO },
                 progress: vec![progress],
                 limit: Box::pin(std::future::pending()),
+                hasty: false,
             };
             let seen = Seen { value: (), through: Position(through), generation };
             assert_eq!(parts.is_enough(&seen), enough, "{seen:?}");

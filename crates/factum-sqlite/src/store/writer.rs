@@ -190,8 +190,8 @@ impl Writer {
         mut transaction: Transaction<'_, Sqlite>,
         works: Vec<(Work, Option<crate::inline::Hook>)>,
     ) -> Result<Vec<Reply>, Failed> {
-        let (runtime, options) = (&self.runtime, &*self.shared.options);
-        let group = Group::begin(&mut transaction, (runtime, options), &mut self.known);
+        let (runtime, shared) = (&self.runtime, &*self.shared);
+        let group = Group::begin(&mut transaction, (runtime, shared), &mut self.known);
         let mut group = group.map_err(Failed::Unwritten)?;
         let mut replies = Vec::with_capacity(works.len());
         for (work, hook) in works {

@@ -8,7 +8,7 @@
 //! | `factum_view_parked` | an event that waits in a part |
 //! | `factum_view_garbage` | a generation that is gone, and has rows still |
 
-use super::{Stop, rows};
+use super::{Stop, inline::Place, rows};
 use factum_app::projection::{
     Mark,
     target::{Changes, Opened, Parked, Part, Renew, Role, Table, TargetError},
@@ -257,6 +257,39 @@ pub(super) async fn commit(
         finish(&mut *connection, &view, generation).await?;
     }
     rows::sweep(connection).await?;
+    Ok(())
+}
+
+/// The generation that appends write, if there is one.
+pub(super) async fn inline(
+    connection: &mut SqliteConnection,
+    table: &Table,
+) -> Result<Option<Place>, sqlx::Error> {
+    let sql = "SELECT v.id, v.read, min(p.through)
+        FROM factum_views v
+            JOIN factum_view_parts p ON p.view = v.id AND p.generation = v.read
+        WHERE v.name = ? AND v.version = ? AND NOT EXISTS (
+            SELECT 1 FROM factum_view_parked q WHERE q.view = v.id AND q.generation = v.read)
+        GROUP BY v.id, v.read HAVING count(*) = 1";
+    let found = sqlx::query_as::<_, (i64, i64, i64)>(sql);
+    let found = found.bind(&*table.name).bind(i64::from(table.version));
+    let place = found.fetch_optional(connection).await?;
+    Ok(place.map(|(view, generation, through)| Place {
+        view,
+        generation,
+        through: through.cast_unsigned(),
+    }))
+}
+
+/// Moves the checkpoint of what appends write.
+pub(super) async fn reach(
+    connection: &mut SqliteConnection,
+    place: &Place,
+    through: u64,
+) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE factum_view_parts SET through = ? WHERE view = ? AND generation = ?";
+    let moved = sqlx::query(sql).bind(through.cast_signed()).bind(place.view);
+    moved.bind(place.generation).execute(connection).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What the caller wants in the transaction of an append.
 
-use super::{Refused, Writing};
-use crate::inline::Hook;
+use super::{Refused, Theirs, Writing};
+use crate::BoxError;
 use factum_core::{
     AppendError, Position, RecordedEvent,
     judge::Plan,
@@ -10,14 +10,10 @@ use factum_core::{
 use std::panic::{self, AssertUnwindSafe};
 
 impl Writing<'_> {
-    /// Lets the store's projection and the caller of this append do what they want.
-    pub(super) fn inline(
-        &mut self,
-        plan: Option<&Plan>,
-        hook: Option<Hook>,
-    ) -> Result<(), Refused> {
+    /// Lets the store's projections and the caller of this append do what they want.
+    pub(super) fn inline(&mut self, plan: Option<&Plan>, theirs: Theirs) -> Result<(), Refused> {
         let events = plan.map(|plan| self.recorded(plan));
-        let theirs = AssertUnwindSafe(|| self.apply(events.as_deref(), hook));
+        let theirs = AssertUnwindSafe(|| self.apply(events.as_deref(), theirs));
         // A panic of theirs is an error of theirs: the store goes on, and nothing was written.
         panic::catch_unwind(theirs).unwrap_or_else(|_| {
             let why = "what was to happen in the transaction panicked; nothing was written".into();
@@ -28,14 +24,12 @@ impl Writing<'_> {
     fn apply(
         &mut self,
         events: Option<&[RecordedEvent]>,
-        hook: Option<Hook>,
+        Theirs { inlines, hook }: Theirs,
     ) -> Result<(), Refused> {
-        if let (Some(inline), Some(events)) = (&self.options.inline, events) {
+        for inline in &inlines {
+            let events = events.unwrap_or_default();
             let applied = self.runtime.block_on(inline.apply(self.connection, events));
-            applied.map_err(|error| {
-                let why = format!("the inline projection refuses: {error}").into();
-                Refused::Append(AppendError::Unavailable { why })
-            })?;
+            applied.map_err(|error| Refused::Append(refused(error)))?;
         }
         match hook {
             Some(hook) => {
@@ -60,5 +54,16 @@ impl Writing<'_> {
             page.push_data(place, &planned.event);
         }
         page.build()
+    }
+}
+
+/// What an append is refused with. Who knows whether another attempt helps says so.
+fn refused(error: BoxError) -> AppendError {
+    match error.downcast::<AppendError>() {
+        Ok(error) => *error,
+        Err(error) => {
+            let why = format!("the inline projection refuses: {error}").into();
+            AppendError::Unavailable { why }
+        }
     }
 }

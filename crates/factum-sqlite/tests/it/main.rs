@@ -8,6 +8,7 @@ mod facade;
 mod following;
 mod groups;
 mod inline;
+mod inlined;
 mod opening;
 mod outbox;
 mod processes;
