@@ -9,6 +9,7 @@ use crate::{
         self, Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded,
         Loader, ReadState, Receipt, Snapshot, State,
     },
+    describe::Registered,
     message::Receiver,
     personal::{self, KeyError, KeyStore},
     projection::Views,
@@ -67,6 +68,7 @@ struct Inner {
     consumers: Consumers,
     receivers: Vec<Arc<Receiver>>,
     views: Views,
+    registered: Registered,
 }
 
 /// What an app is made of.
@@ -82,6 +84,7 @@ pub struct AppBuilder {
     pub(crate) receivers: Vec<Receiver>,
     pub(crate) views: Views,
     pub(crate) shared: Option<Duration>,
+    pub(crate) registered: Registered,
 }
 
 impl AppBuilder {
@@ -90,6 +93,10 @@ impl AppBuilder {
         self.metadata.service = Some(name.into());
         self.metadata.service_version = Some(version.into());
         self
+    }
+
+    pub(crate) fn known(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// Another clock, and other tasks, than those of the system.
@@ -135,6 +142,7 @@ impl AppBuilder {
             consumers: Consumers::default(),
             receivers: self.receivers.into_iter().map(Arc::new).collect(),
             views: self.views,
+            registered: self.registered,
         };
         App(Arc::new(inner), Some(Arc::new(Running::new())))
     }
@@ -168,6 +176,7 @@ impl App {
             receivers: Vec::new(),
             views: Views::default(),
             shared: None,
+            registered: Registered::default(),
         }
     }
 
@@ -182,6 +191,15 @@ impl App {
 
     pub(crate) fn service_name(&self) -> Option<&str> {
         self.0.metadata.service.as_deref()
+    }
+
+    /// What all its events say of it.
+    pub(crate) fn known(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    pub(crate) fn registered(&self) -> &Registered {
+        &self.0.registered
     }
 
     pub(crate) fn views(&self) -> &Views {

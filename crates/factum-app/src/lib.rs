@@ -27,6 +27,7 @@ mod cache;
 pub mod consumer;
 mod context;
 pub mod decision;
+pub mod describe;
 mod envelope;
 pub mod event;
 pub mod lease;
@@ -43,6 +44,7 @@ mod planted;
 pub mod prelude;
 pub mod process;
 pub mod projection;
+pub mod publication;
 pub mod registry;
 pub mod view;
 pub mod world;
@@ -64,6 +66,7 @@ pub use factum_macros::{
 pub use metadata::Metadata;
 pub use process::{Input, Process, Route, Steps};
 pub use projection::{Key, Projection, Row};
+pub use publication::Publication;
 #[cfg(feature = "tokio")]
 pub use world::TokioWorld;
 pub use world::World;

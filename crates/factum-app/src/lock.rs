@@ -27,6 +27,7 @@ mod file;
 mod finding;
 mod schema;
 
+pub(crate) use canonical::canonical;
 pub use census::{Census, KINDS_MAX, Seen};
 pub use check::{UPDATE, Written, check, verify};
 pub use compare::compare;

@@ -32,7 +32,7 @@ mod stream;
 pub use erase::{EraseError, SubjectErased};
 pub use keys::{Key, KeyError, KeyState, KeyStore, Keys};
 pub use mark::PersonalField;
-pub(crate) use mark::{is_marked, marked, open};
+pub(crate) use mark::{has_marks, is_marked, marked, open};
 #[cfg(feature = "personal")]
 pub use memory::MemoryKeys;
 pub(crate) use seal::seal;

@@ -2,9 +2,9 @@
 
 pub use crate::{
     App, Boundary, CommandSet, Ctx, Decision, Envelope, Event, EventSet, ExecuteError, Input, Key,
-    Metadata, OnError, Outcome, Process, Projection, Receipt, Reply, Route, Row, Snapshots, State,
-    Steps, StreamName, Timestamp, Upcast, Uuid, command, data, emit, emit_all, ensure, event,
-    events, nothing,
+    Metadata, OnError, Outcome, Process, Projection, Publication, Receipt, Reply, Route, Row,
+    Snapshots, State, Steps, StreamName, Timestamp, Upcast, Uuid, command, data, emit, emit_all,
+    ensure, event, events, nothing,
     process::{days, hours, minutes, seconds},
     projection, refuse,
 };

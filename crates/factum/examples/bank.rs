@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use factum::app::prelude::*;
-use factum::app::{EventStore, RecordedEvent};
+use factum::app::{AppBuilder, EventStore, RecordedEvent};
 use std::error::Error;
 
 #[event("account.opened")]
@@ -140,7 +140,7 @@ impl Decision for Withdraw {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::var("FACTUM_URL").unwrap_or_else(|_| "memory:".to_owned());
-    let app = App::builder(factum::open(&url).await?).service("bank", "1.0").build();
+    let app = bank(factum::open(&url).await?).build();
     // An account of its own for each run, so that the example may be run twice over one store.
     let account = format!("ann-{}", app.store().head().await?);
     println!("Account {account}, in {url}\n");
@@ -149,6 +149,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     balances(&app, &account).await?;
     replay(&app, &account).await?;
     refusals(&app, &account).await
+}
+
+/// What the bank is made of; `bank.mmd` draws it (`FACTUM_DESCRIBE=update cargo test`).
+fn bank(store: impl EventStore) -> AppBuilder {
+    App::builder(store)
+        .service("bank", "1.0")
+        .decision::<Open>()
+        .decision::<Deposit>()
+        .decision::<Withdraw>()
 }
 
 fn on(day: &str) -> Result<Timestamp, Box<dyn Error>> {
@@ -232,5 +241,16 @@ async fn refusals(app: &App, account: &str) -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         other => Err(format!("this should have been refused: {other:?}").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use factum::app::{MemoryStore, describe};
+
+    #[test]
+    fn what_is_drawn_is_what_there_is() {
+        describe::check("examples/bank.mmd", &bank(MemoryStore::new()).describe().mermaid());
     }
 }

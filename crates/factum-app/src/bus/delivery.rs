@@ -2,9 +2,10 @@
 //! same handler runs over the store today and over a broker tomorrow.
 
 use crate::{
-    App, Call, Dispatch, DispatchError, Metadata, Reply, event::EventSet, world::BoxFuture,
+    App, Call, Dispatch, DispatchError, Envelope, Metadata, Reply, event::EventSet,
+    world::BoxFuture,
 };
-use factum_core::{Timestamp, Uuid};
+use factum_core::{RecordedEvent, Timestamp, Uuid};
 use std::{
     any::Any,
     fmt,
@@ -35,6 +36,8 @@ pub struct Delivery<E> {
     pub(super) handler: Arc<str>,
     pub(super) app: App,
     pub(super) commands: AtomicU32,
+    /// The fact, where it comes from the store.
+    pub(super) recorded: Option<RecordedEvent>,
 }
 
 impl<E> Delivery<E> {
@@ -43,6 +46,14 @@ impl<E> Delivery<E> {
     #[must_use]
     pub fn app(&self) -> &App {
         &self.app
+    }
+
+    /// It with all that the store knows about it, where it comes from there.
+    pub(crate) fn envelope(&self) -> Option<Envelope<E>>
+    where
+        E: Clone,
+    {
+        Some(Envelope::new(self.event.clone(), self.recorded.clone()?))
     }
 
     /// Does a command, once for this handler, this event and this place among its commands, however
@@ -176,6 +187,7 @@ impl<E: EventSet> Handle<E> for Mediator<E> {
                 id: delivery.id,
                 recorded_at: delivery.recorded_at,
                 attempt: delivery.attempt,
+                recorded: delivery.recorded.clone(),
             };
             let done = handler.handle(one).await;
             done.map_err(|error| HandlerError { why: format!("{name}: {error}"), ..error })?;

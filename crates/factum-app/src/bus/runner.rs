@@ -14,6 +14,7 @@ use crate::{
     consumer::{
         Commit, EventError, Failure, Finally, Handler, OnError, Options, Spec, StartError, caught,
     },
+    describe::Kind,
     event::{Decoder, EventSet, Raw},
     personal::Keys,
 };
@@ -53,12 +54,23 @@ impl AppBuilder {
     /// # Ok(()) }
     /// ```
     pub fn on<E: EventSet>(
-        self,
+        mut self,
         name: impl Into<String>,
         options: impl Into<Options>,
         handler: impl Handle<E>,
     ) -> Self {
-        let (name, options) = (name.into(), options.into());
+        let name = name.into();
+        self.registered.follow::<E>(&name, 1, Kind::Handler);
+        self.handle(name, options.into(), handler)
+    }
+
+    /// The same, whatever it is described as.
+    pub(crate) fn handle<E: EventSet>(
+        self,
+        name: String,
+        options: Options,
+        handler: impl Handle<E>,
+    ) -> Self {
         let named = |source| StartError::Name { name: name.clone(), source };
         let spec = StreamName::new(&format!("deadletters.{name}-x"))
             .and_then(|_| Spec::of::<E>(name.clone(), 1, &options))
@@ -180,6 +192,7 @@ impl<E: EventSet, H: Handle<E>> Hands<E, H> {
             handler: self.name.clone(),
             app: self.app.clone(),
             commands: AtomicU32::new(0),
+            recorded: Some(envelope.recorded().clone()),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{
     ConsumerHandle, ConsumerStatus, Handler, RunState, Spec, Stop, run,
     seat::{Seat, Shared},
 };
-use crate::{App, AppBuilder, lease::Leases, projection::TargetError};
+use crate::{App, AppBuilder, describe::Kind, lease::Leases, projection::TargetError};
 use factum_core::{InvalidName, ReadError};
 use std::{
     collections::HashSet,
@@ -87,10 +87,11 @@ impl AppBuilder {
     /// Registers a consumer. `make` is given the app, which it may keep: that does not keep the app
     /// alive.
     pub fn consume<H: Handler>(
-        self,
+        mut self,
         spec: Spec,
         make: impl FnOnce(&App) -> H + Send + 'static,
     ) -> Self {
+        self.registered.follow::<H::Event>(&spec.name, spec.version, Kind::Handler);
         self.plan(Ok(spec), make)
     }
 

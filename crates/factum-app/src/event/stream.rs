@@ -12,6 +12,16 @@ pub struct StreamRule {
     pub tag: Option<&'static str>,
 }
 
+/// `order-{order}`
+impl std::fmt::Display for StreamRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.tag {
+            Some(tag) => write!(f, "{}-{{{tag}}}", self.category),
+            None => f.write_str(self.category),
+        }
+    }
+}
+
 impl StreamRule {
     /// The stream of something with these tags; where the tag is not among them, the bare category.
     ///

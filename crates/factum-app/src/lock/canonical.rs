@@ -17,7 +17,7 @@ pub(super) const ANNOTATIONS: &[&str] = &[
 ];
 
 /// A schema in canonical form.
-pub(super) fn canonical(schema: &Value) -> Value {
+pub(crate) fn canonical(schema: &Value) -> Value {
     match schema {
         Value::Object(keywords) => {
             let mut sorted: Vec<_> = keywords.iter().collect();

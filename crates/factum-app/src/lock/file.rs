@@ -102,16 +102,12 @@ pub enum LockError {
 
 impl Shape {
     fn of(info: &EventInfo, current: bool) -> Self {
-        let stream = match info.stream.tag {
-            Some(tag) => format!("{}-{{{tag}}}", info.stream.category),
-            None => info.stream.category.to_owned(),
-        };
         Self {
             event_type: info.event_type.to_owned(),
             version: info.version,
             current,
             tags: info.tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            stream,
+            stream: info.stream.to_string(),
             schema: canonical((info.schema)().as_value()),
         }
     }

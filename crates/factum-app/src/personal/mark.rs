@@ -29,6 +29,12 @@ pub(crate) fn is_marked(data: &[u8]) -> bool {
     memmem::find(data, SUBJECT.as_bytes()).is_some()
 }
 
+/// Whether a payload has marks.
+pub(crate) fn has_marks(data: &[u8]) -> bool {
+    let parsed = || serde_json::from_slice::<Value>(data);
+    is_marked(data) && parsed().is_ok_and(|mut value| marks(&mut value).next().is_some())
+}
+
 /// The JSON of an event with its personal fields marked.
 pub(crate) fn marked<E: Event>(event: &E) -> Result<Vec<u8>, serde_json::Error> {
     let mut value = serde_json::to_value(event)?;

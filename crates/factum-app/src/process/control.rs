@@ -13,6 +13,7 @@ use crate::{
     App, AppBuilder,
     bus::Letters,
     consumer::{Options, Spec, StartError},
+    describe::Kind,
 };
 use factum_core::{Append, AppendError, InvalidName, ReadError, StreamName};
 use std::{marker::PhantomData, sync::Arc};
@@ -26,8 +27,9 @@ impl AppBuilder {
     /// Registers a process, with what becomes of an event that it cannot take.
     ///
     /// A name with `-` does not compile: a process has a category of streams of its own.
-    pub fn process<P: Process>(self, options: impl Into<Options>) -> Self {
+    pub fn process<P: Process>(mut self, options: impl Into<Options>) -> Self {
         const { assert!(no_dash(P::NAME), "the name of a process has no `-`") };
+        self.registered.follow::<P::Event>(P::NAME, P::VERSION, Kind::process::<P::Command>());
         let named = |source| StartError::Name { name: P::NAME.to_owned(), source };
         let spec = Spec::of::<P::Event>(P::NAME, 1, &options.into()).map_err(named);
         self.plan(spec, |app| {

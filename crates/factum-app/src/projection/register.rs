@@ -9,6 +9,7 @@ use super::{
 use crate::{
     App, AppBuilder,
     consumer::{OnError, Options, Spec, StartError},
+    describe::Kind,
     event::DecodePolicy,
 };
 use factum_core::Item;
@@ -120,6 +121,7 @@ impl AppBuilder {
             decode: options.decode,
             is_inline,
         };
+        self.registered.follow::<P::Event>(P::NAME, P::VERSION, Kind::Projection);
         self.views.all.insert(TypeId::of::<P>(), registered.clone());
         for index in 0..registered.parts {
             for role in [Role::Keeper, Role::Builder] {

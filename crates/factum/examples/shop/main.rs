@@ -1,5 +1,7 @@
 //! A shop: an order reserves stock, takes a payment and ships, or gives back what it had. One
-//! process orders the steps and compensates them; four views are kept beside.
+//! process orders the steps and compensates them; four views are kept beside, and other services
+//! are told how it ended. What is made of what is drawn in `shop.mmd`, and what leaves is described
+//! in `shop.asyncapi.json`; both are made from the code (`FACTUM_DESCRIBE=update cargo test`).
 //!
 //! `cargo run --example shop`; with `-- choreographed` handlers do it without a coordinator, and
 //! all that is read is the same. `FACTUM_URL` names another store than the one in memory:
@@ -12,15 +14,22 @@ mod orders;
 mod parcels;
 mod payments;
 mod stock;
+mod told;
 mod views;
 
 use factum::{
     Read,
-    app::{EventStore, Metadata, Query, prelude::*},
+    app::{
+        AppBuilder, EventStore, Metadata, Query,
+        consumer::Finally,
+        message::{Consumer, Deliveries, MemoryBroker, Message, Subscription},
+        prelude::*,
+    },
 };
 use fulfilment::Fulfilment;
 use orders::{Order, OrderCommand, Status};
 use payments::PaymentCommand;
+use std::collections::BTreeSet;
 use stock::StockCommand;
 use views::{CustomerOrders, DailyRevenue, Manifest};
 
@@ -28,12 +37,10 @@ use views::{CustomerOrders, DailyRevenue, Manifest};
 async fn main() -> Result {
     let url = std::env::var("FACTUM_URL").unwrap_or_else(|_| "memory:".to_owned());
     let choreographed = std::env::args().nth(1).as_deref() == Some("choreographed");
-    let builder = App::builder(factum::open(&url).await?)
-        .service("shop", "1.0")
-        .projection::<Order>(OnError::Stop)
-        .projection::<CustomerOrders>(OnError::Park)
-        .projection::<DailyRevenue>(OnError::Park)
-        .projection::<Manifest>(OnError::Park);
+    let broker = MemoryBroker::new();
+    let told = Subscription::shared("mail", ["shop.order.completed", "shop.order.cancelled"]);
+    let mut told = broker.consume(told).await?;
+    let builder = shop(factum::open(&url).await?, broker);
     let app = match choreographed {
         true => choreography::handlers(builder).start().await?,
         false => builder.process::<Fulfilment>(OnError::Park).start().await?,
@@ -46,7 +53,41 @@ async fn main() -> Result {
     for (customer, count, cents) in orders {
         buy(&app, &run, (customer, count, cents)).await?;
     }
-    show(&app, &run).await
+    show(&app, &run).await?;
+    listen(&mut *told, &run, orders.len()).await
+}
+
+/// What the shop is made of, whoever orders its steps.
+fn shop(store: impl EventStore, broker: MemoryBroker) -> AppBuilder {
+    App::builder(store)
+        .service("shop", "1.0")
+        .decision::<OrderCommand>()
+        .decision::<StockCommand>()
+        .decision::<PaymentCommand>()
+        .decision::<parcels::Send>()
+        .projection::<Order>(OnError::Stop)
+        .projection::<CustomerOrders>(OnError::Park)
+        .projection::<DailyRevenue>(OnError::Park)
+        .projection::<Manifest>(OnError::Park)
+        .publish::<told::Orders>(OnError::retry(u32::MAX, Finally::Stop), broker)
+}
+
+/// What another service hears of the orders of this run. What an earlier one did not know to be
+/// published comes again; and of different orders any may come first.
+async fn listen(told: &mut dyn Deliveries, run: &str, orders: usize) -> Result {
+    let mut heard = BTreeSet::new();
+    while heard.len() < orders {
+        let delivered = told.next().await?;
+        if let Ok(Message { name, subject: Some(order), data, .. }) = &delivered.message
+            && order.ends_with(&format!(".{run}"))
+        {
+            heard.insert(format!("  {name} {}", String::from_utf8_lossy(data)));
+        }
+        delivered.ack().await?;
+    }
+    println!("\nTold to others:");
+    heard.iter().for_each(|line| println!("{line}"));
+    Ok(())
 }
 
 /// Three lamps; Ann and Bob can pay anything, Cem nothing.
@@ -106,4 +147,18 @@ async fn show(app: &App, run: &str) -> Result {
         println!("  {}  {}", row.key, row.value.parcels.join(", "));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use factum::app::{MemoryStore, describe};
+
+    #[test]
+    fn what_is_drawn_and_described_is_what_there_is() {
+        let shop = shop(MemoryStore::new(), MemoryBroker::new());
+        let shop = shop.process::<Fulfilment>(OnError::Park).describe();
+        describe::check("examples/shop/shop.mmd", &shop.mermaid());
+        describe::check("examples/shop/shop.asyncapi.json", &shop.asyncapi_text());
+    }
 }
