@@ -15,6 +15,7 @@
 //! | `read`, `select` | a cursor and its batches; a query, in SQL |
 //! | `tail`, `listen`, `waits` | the settled head, notifications, who holds it back |
 //! | `schema` | the tables and functions |
+//! | `target` | rows of projections, with the feature `app` |
 //! | `pool` | connections |
 //!
 //! The order of judgement, and all that is decided there, is [`factum_core::judge`]'s.
@@ -34,6 +35,8 @@ mod shared;
 mod statistics;
 mod store;
 mod tail;
+#[cfg(feature = "app")]
+mod target;
 mod terms;
 mod waits;
 
@@ -42,6 +45,8 @@ pub use inline::AppendWithError;
 pub use options::{Clock, Listen, Options};
 pub use read::PostgresBatches;
 pub use store::PostgresStore;
+#[cfg(feature = "app")]
+pub use target::PostgresTarget;
 pub use waits::OpenAppend;
 
 /// Re-exported, because its connections are part of the public types.

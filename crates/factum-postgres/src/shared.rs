@@ -164,6 +164,12 @@ impl Shared {
         }
     }
 
+    /// Lends a connection to read with, for who wants a transaction of their own.
+    #[cfg(feature = "app")]
+    pub(crate) async fn reader(&self) -> Result<Lease, NoLease> {
+        self.readers.lease().await
+    }
+
     /// Lends a connection to append with.
     pub(crate) async fn writer(&self) -> Result<Lease, NoLease> {
         self.writers.lease().await

@@ -9,3 +9,5 @@ mod following;
 mod inline;
 mod opening;
 mod support;
+#[cfg(feature = "app")]
+mod target;

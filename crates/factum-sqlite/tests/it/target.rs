@@ -1,219 +1,25 @@
 //! Rows of projections in SQLite: they answer as those in memory do, whatever is asked of both in
 //! whatever order; and they commit with their checkpoint, or not at all.
 
+#[path = "target_model.rs"]
+mod model;
+
 use crate::support::{open, to};
 use factum_app::{
     Position,
     projection::{
         Mark, MemoryTarget, Target, TargetError,
-        target::{Changes, List, Opened, Parked, Part, Renew, Role, RowChange, StoredRow, Table},
+        target::{Changes, Opened, Parked, Renew, Role, RowChange, StoredRow},
     },
 };
-use factum_core::{Bytes, EventStore};
+use factum_core::EventStore;
 use factum_sqlite::{
     Options, SqliteStore, SqliteTarget,
     sqlx::{self, SqliteConnection},
 };
-use factum_testkit::block_on;
-use proptest::{prelude::*, sample::select};
-use serde_json::{Value, json};
-
-/// Keys that begin alike, that are odd, and that are none.
-const KEYS: [&str; 10] = ["", "a", "a\0b", "aa", "ab", "a%", "b", "ä", "\u{10ffff}", "b\"\\"];
-
-/// What a commit, or a look at rows, goes by.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Stale {
-    /// What was opened last.
-    No,
-    /// Another checkpoint than that.
-    Position,
-    /// What was opened before that, which may be of a generation that is gone.
-    Before,
-}
-
-#[derive(Clone, Debug)]
-enum Op {
-    Open {
-        table: usize,
-        parts: u32,
-        part: u32,
-        role: Role,
-    },
-    /// Follows on what was opened last, or on something else.
-    Commit {
-        stale: Stale,
-        rows: Vec<(usize, Option<u8>)>,
-        ready: bool,
-        park: bool,
-    },
-    Load {
-        before: bool,
-        keys: Vec<usize>,
-    },
-    Get {
-        table: usize,
-        key: usize,
-    },
-    List {
-        table: usize,
-        list: (Option<usize>, Option<usize>, u32, Option<u8>),
-    },
-    Renew {
-        table: usize,
-        how: Renew,
-    },
-    Look {
-        table: usize,
-    },
-    Remove {
-        table: usize,
-    },
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    // Mostly one table, of one part: so that generations come and go.
-    let table = select(vec![0, 0, 0, 0, 1, 2]);
-    let key = 0..KEYS.len();
-    let role = || select(vec![Role::Keeper, Role::Keeper, Role::Builder]);
-    let row = (key.clone(), proptest::option::of(0..4u8));
-    let stale = select(vec![Stale::No, Stale::No, Stale::No, Stale::Position, Stale::Before]);
-    let commit = (stale, prop::collection::vec(row, 0..6), any::<bool>(), any::<bool>());
-    let some_key = || proptest::option::of(0..KEYS.len());
-    let list = (some_key(), some_key(), 0..5u32, proptest::option::of(0..4u8));
-    prop_oneof![
-        4 => (table.clone(), select(vec![1, 1, 1, 2]), 0..2u32, role())
-            .prop_map(|(table, parts, part, role)| Op::Open { table, parts, part, role }),
-        8 => commit.prop_map(|(stale, rows, ready, park)| Op::Commit {
-            stale, rows, ready, park
-        }),
-        2 => (any::<bool>(), prop::collection::vec(key.clone(), 0..4))
-            .prop_map(|(before, keys)| Op::Load { before, keys }),
-        2 => (table.clone(), key).prop_map(|(table, key)| Op::Get { table, key }),
-        3 => (table.clone(), list).prop_map(|(table, list)| Op::List { table, list }),
-        2 => (table.clone(), select(vec![Renew::Beside, Renew::Instead]))
-            .prop_map(|(table, how)| Op::Renew { table, how }),
-        2 => table.clone().prop_map(|table| Op::Look { table }),
-        1 => table.prop_map(|table| Op::Remove { table }),
-    ]
-}
-
-fn table(index: usize) -> Table {
-    let (name, version) = [("orders", 1), ("orders", 2), ("customers", 1)][index];
-    Table { name: name.into(), version }
-}
-
-fn data(value: u8) -> Bytes {
-    // Equal for SQLite's `->>`, and not for JSON: what is listed is what memory lists.
-    let kind = [json!("1"), json!(1), json!(1.0), json!(true)][usize::from(value % 4)].clone();
-    serde_json::to_vec(&json!({ "kind": kind, "n": value })).unwrap().into()
-}
-
-/// What a run of operations goes by.
-#[derive(Default)]
-struct Run {
-    /// Which part of which table was opened last, and how.
-    opened: Option<(Table, Part, Mark)>,
-    /// And before that.
-    before: Option<(Table, Part, Mark)>,
-    /// Positions of events grow.
-    last: u64,
-}
-
-/// Asks one thing of both; what each answers, as text.
-fn ask(run: &mut Run, op: &Op, [one, other]: [&dyn Target; 2]) -> [String; 2] {
-    let both = |ask: &dyn Fn(&dyn Target) -> String| [ask(one), ask(other)];
-    match op {
-        Op::Open { table: of, parts, part, role } => {
-            let (of, part) = (table(*of), Part { index: *part % *parts, of: *parts });
-            let opened = |target: &dyn Target| block_on(target.open(&of, part, *role));
-            let answers = [opened(one), opened(other)];
-            if let Ok(Some(Opened { mark, .. })) = &answers[0] {
-                run.before = run.opened.replace((of, part, *mark));
-            }
-            answers.map(|answer| format!("{answer:?}"))
-        }
-        Op::Commit { stale, rows, ready, park } => {
-            let Some(changes) = changes(run, (*stale, *ready, *park), rows) else {
-                return Default::default();
-            };
-            let through = changes.through;
-            let answers = both(&|target| format!("{:?}", block_on(target.commit(changes.clone()))));
-            if answers[0] == "Ok(())" && *stale != Stale::Before {
-                run.opened.as_mut().unwrap().2.through = through;
-            }
-            answers
-        }
-        Op::Load { before, keys } => {
-            let opened = if *before { &run.before } else { &run.opened };
-            let Some((of, _, mark)) = opened else { return Default::default() };
-            let keys: Vec<String> = keys.iter().map(|key| KEYS[*key].to_owned()).collect();
-            both(&|target| format!("{:?}", block_on(target.load(of, mark.generation, &keys))))
-        }
-        Op::Get { table: of, key } => {
-            both(&|target| format!("{:?}", block_on(target.get(&table(*of), KEYS[*key]))))
-        }
-        Op::List { table: of, list: (after, prefix, limit, field) } => {
-            let key = |index: usize| KEYS[index].to_owned();
-            let fields = field.map(|value| {
-                let row: Value = serde_json::from_slice(&data(value)).unwrap();
-                ("kind".to_owned(), row["kind"].clone())
-            });
-            let list = List {
-                after: after.map(key),
-                limit: *limit,
-                prefix: prefix.map(key),
-                fields: fields.into_iter().collect(),
-            };
-            both(&|target| format!("{:?}", block_on(target.list(&table(*of), &list))))
-        }
-        Op::Renew { table: of, how } => {
-            both(&|target| format!("{:?}", block_on(target.renew(&table(*of), *how))))
-        }
-        Op::Look { table: of } => both(&|target| {
-            let of = table(*of);
-            let parked = block_on(target.parked(&of));
-            format!("{parked:?} {:?}", block_on(target.versions(&of.name)))
-        }),
-        Op::Remove { table: of } => {
-            both(&|target| format!("{:?}", block_on(target.remove(&table(*of)))))
-        }
-    }
-}
-
-fn changes(
-    run: &mut Run,
-    (stale, ready, park): (Stale, bool, bool),
-    rows: &[(usize, Option<u8>)],
-) -> Option<Changes> {
-    let opened = if stale == Stale::Before { &run.before } else { &run.opened };
-    let (table, part, mut from) = opened.clone()?;
-    if run.opened.as_ref().is_some_and(|(_, now, _)| now.of != part.of) {
-        // Memory takes what comes of another layout, where all else fits; SQLite does not.
-        return None;
-    }
-    run.last += 1;
-    let through = Position(from.through.0 + run.last);
-    if stale == Stale::Position {
-        from.through = Position(from.through.0 + 1);
-    }
-    let mut changed: Vec<RowChange> = Vec::new();
-    for (key, value) in rows {
-        let key = KEYS[*key].to_owned();
-        changed.retain(|row| row.key != key);
-        changed.push(RowChange { key, at: through, data: value.map(data) });
-    }
-    let waiting = |nth: u64| Parked {
-        position: Position(nth),
-        key: nth.is_multiple_of(2).then(|| "a".to_owned()),
-        stream: "order-1".into(),
-        why: nth.is_multiple_of(3).then(|| "poison".to_owned()),
-    };
-    let parked = park.then(|| waiting(run.last)).into_iter().collect();
-    let before = waiting(run.last.saturating_sub(2));
-    let released = if park { Vec::new() } else { vec![(before.key, before.position)] };
-    Some(Changes { table, part, from, through, ready, rows: changed, parked, released })
-}
+use factum_testkit::{block_on, block_on as wait};
+use model::{ALL, Run, ask, data, op, orders, put};
+use proptest::prelude::*;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
@@ -228,27 +34,6 @@ proptest! {
             let [of_sqlite, of_memory] = ask(&mut run, op, [&sqlite, &memory]);
             prop_assert_eq!(of_sqlite, of_memory, "operation {}: {:?}", nth, op);
         }
-    }
-}
-
-const ORDERS: &str = "orders";
-const ALL: Part = Part { index: 0, of: 1 };
-
-fn orders() -> Table {
-    Table { name: ORDERS.into(), version: 1 }
-}
-
-fn put(from: Mark, through: u64, key: &str) -> Changes {
-    let row = RowChange { key: key.into(), at: Position(through), data: Some(data(1)) };
-    Changes {
-        table: orders(),
-        part: ALL,
-        from,
-        through: Position(through),
-        ready: true,
-        rows: vec![row],
-        parked: Vec::new(),
-        released: Vec::new(),
     }
 }
 
