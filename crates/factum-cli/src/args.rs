@@ -43,7 +43,8 @@ Begin with `factum dev`, and in another terminal `factum append order-1 --type o
 #[derive(Parser, Debug)]
 #[command(name = "factum", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// The store: factum://host:port, kurrentdb://host:port?tls=false, or file:./folder (no server)
+    /// The store: factum://host:port, kurrentdb://host:port?tls=false, or without a server
+    /// file:./folder, postgres://user@host/database
     #[arg(long, global = true, env = "FACTUM_URL", default_value = DEFAULT_URL, value_name = "URL")]
     pub(crate) at: String,
 
@@ -463,6 +464,13 @@ pub(crate) struct Serve {
     /// The folder of the data; made if it is not there [default: ./factum-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Serve another store in place of a folder, such as postgres://user@host/database
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with_all = ["data", "tier", "compress", "scrub", "config"]
+    )]
+    pub(crate) store: Option<String>,
     /// The address to listen on [default: 127.0.0.1:2113]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,

@@ -7,6 +7,7 @@ mod erase;
 mod events;
 mod export;
 mod follow;
+mod front;
 mod host;
 mod quarantine;
 mod read;

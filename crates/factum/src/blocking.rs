@@ -185,12 +185,12 @@ impl Iterator for Batches {
 /// Where the tasks of a store over the network run, if it is one.
 #[derive(Clone, Debug)]
 struct Home {
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "client", feature = "postgres"))]
     runtime: Option<Arc<tokio::runtime::Runtime>>,
 }
 
 impl Home {
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "client", feature = "postgres"))]
     fn new() -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -198,24 +198,24 @@ impl Home {
         Self { runtime: runtime.ok().map(Arc::new) }
     }
 
-    #[cfg(not(feature = "client"))]
+    #[cfg(not(any(feature = "client", feature = "postgres")))]
     fn new() -> Self {
         Self {}
     }
 
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "client", feature = "postgres"))]
     fn none() -> Self {
         Self { runtime: None }
     }
 
-    #[cfg(not(feature = "client"))]
+    #[cfg(not(any(feature = "client", feature = "postgres")))]
     fn none() -> Self {
         Self {}
     }
 
     /// Waits for a future on this thread.
     fn block_on<F: Future>(&self, future: F) -> F::Output {
-        #[cfg(feature = "client")]
+        #[cfg(any(feature = "client", feature = "postgres"))]
         let _inside = self.runtime.as_ref().map(|runtime| runtime.enter());
         let mut future = pin!(future);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));

@@ -6,6 +6,7 @@
 //! | `memory:` | in memory, gone with the process | – |
 //! | `file:./data` | the embedded engine, in a folder | `embedded` (default) |
 //! | `sqlite:./app.db`, `sqlite::memory:` | SQLite, in a file or in memory | `sqlite` |
+//! | `postgres://user@host/database` | tables of PostgreSQL | `postgres` |
 //! | `factum://host:2113` | a Factum server | `client` (default) |
 //! | `kurrentdb://host:2113?tls=false` | the same, or a KurrentDB, over KurrentDB's protocol | `client` |
 //!
@@ -51,6 +52,11 @@ pub use factum_client as client;
 /// The embedded engine, for what is its own: `factum_log`.
 #[cfg(feature = "embedded")]
 pub use factum_log as log;
+
+/// PostgreSQL as a store, for what is its own: `factum_postgres`, with your rows in the transaction
+/// of the events, and the events in yours.
+#[cfg(feature = "postgres")]
+pub use factum_postgres as postgres;
 
 /// SQLite as a store, for what is its own: `factum_sqlite`, with your rows in the transaction of
 /// the events.

@@ -12,7 +12,7 @@ pub enum OpenError {
     /// The URL names no store. Correct it.
     #[error(
         "`{url}` names no store: write memory:, file:./data, sqlite:./app.db, \
-         factum://host:2113, or kurrentdb://host:2113?tls=false"
+         postgres://user@host/database, factum://host:2113, or kurrentdb://host:2113?tls=false"
     )]
     UnknownScheme {
         /// As given.
@@ -48,6 +48,11 @@ pub enum OpenError {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Sqlite(#[from] factum_sqlite::OpenError),
+    /// The database could not be used: out of reach, a read replica, settings that could lose what
+    /// is acknowledged. The source says which, and what to do.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(#[from] factum_postgres::OpenError),
     /// The server could not be reached, or does not speak the protocol.
     #[cfg(feature = "client")]
     #[error(transparent)]
@@ -56,8 +61,8 @@ pub enum OpenError {
 
 /// Opens the store that a URL names; see the table in the crate's documentation.
 ///
-/// `factum://` and `kurrentdb://` need a `tokio` runtime, and live on the one in which they were
-/// opened. `memory:` is a new, empty store each time, and so is `sqlite::memory:`.
+/// `factum://`, `kurrentdb://` and `postgres://` need a `tokio` runtime, and live on the one in
+/// which they were opened. `memory:` is a new, empty store each time, and so is `sqlite::memory:`.
 ///
 /// # Errors
 ///
@@ -69,6 +74,7 @@ pub async fn open(url: &str) -> Result<AnyStore, OpenError> {
         "memory" => Ok(AnyStore::new(MemoryStore::new())),
         "file" => embedded(folder(url)?),
         "sqlite" => sqlite(url).await,
+        "postgres" | "postgresql" => postgres(url).await,
         "factum" => factum(url).await,
         // What of these schemes is understood, the client says.
         "kurrentdb" | "kurrent" | "kdb" | "esdb" => kurrent(url).await,
@@ -116,6 +122,16 @@ async fn sqlite(url: &str) -> Result<AnyStore, OpenError> {
 #[cfg(not(feature = "sqlite"))]
 async fn sqlite(_url: &str) -> Result<AnyStore, OpenError> {
     Err(OpenError::NotBuiltIn { scheme: "sqlite:", feature: "sqlite" })
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(url: &str) -> Result<AnyStore, OpenError> {
+    Ok(AnyStore::new(factum_postgres::PostgresStore::connect(url).await?))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn postgres(_url: &str) -> Result<AnyStore, OpenError> {
+    Err(OpenError::NotBuiltIn { scheme: "postgres://", feature: "postgres" })
 }
 
 #[cfg(feature = "client")]

@@ -5,6 +5,7 @@
 
 use crate::{PATIENCE, skip::skipped};
 use std::{
+    ffi::OsString,
     fs::File,
     io::{BufRead, BufReader},
     path::Path,
@@ -84,8 +85,7 @@ impl Drop for Server {
 /// Starts the program and waits until it says where it listens.
 fn spawn(program: &Path, dir: &Path, listen: &str) -> (Child, String) {
     let mut child = Command::new(program)
-        .args(["dev", "--listen", listen, "--data"])
-        .arg(dir.join("data"))
+        .args(serving(dir, listen))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(File::options().create(true).append(true).open(dir.join("stderr")).unwrap())
@@ -102,8 +102,23 @@ fn spawn(program: &Path, dir: &Path, listen: &str) -> (Child, String) {
     (child, address)
 }
 
-/// The address in the line of the banner that names the URL for KurrentDB's clients.
+/// A folder; or, where `FACTUM_INTEROP_STORE` names a database of PostgreSQL, a schema of its own
+/// there.
+fn serving(dir: &Path, listen: &str) -> Vec<OsString> {
+    let Ok(store) = std::env::var("FACTUM_INTEROP_STORE") else {
+        let dev = ["dev", "--listen", listen, "--data"].map(OsString::from);
+        return dev.into_iter().chain([dir.join("data").into()]).collect();
+    };
+    let schema = dir.file_name().unwrap().to_string_lossy().replace(['.', '-'], "_");
+    let store = format!("{store}?factum_schema=interop{schema}");
+    ["serve", "--insecure", "--listen", listen, "--store", &store].map(OsString::from).into()
+}
+
+/// The address in the line that names it: for KurrentDB's clients, or at its end.
 fn address(line: &str) -> Option<String> {
+    if line.starts_with("factum serves ") {
+        return line.split_once(" at factum://").map(|(_, address)| address.to_owned());
+    }
     let (_, rest) = line.split_once("kurrentdb://")?;
     let (address, _) = rest.split_once('?')?;
     Some(address.to_owned())

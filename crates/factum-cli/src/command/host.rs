@@ -4,7 +4,7 @@
 //! reached from this machine only; `serve` is never insecure by accident; ending either drains,
 //! syncs, and says so.
 
-use super::{follow::Stop, settings::Settings, store, tier};
+use super::{follow::Stop, front, settings::Settings, store, tier};
 use crate::{
     args,
     console::{self, BOLD, CYAN, DIM, Out, warning},
@@ -68,6 +68,9 @@ pub(super) async fn serve(args: args::Serve, out: &mut Out) -> Outcome {
         ));
     }
     let stop = Stop::listen();
+    if let Some(url) = &args.store {
+        return front::serve(url, args.listen.unwrap_or(LISTEN), stop, out).await;
+    }
     let data = args.data.or(file.data.clone()).unwrap_or_else(|| DATA.into());
     let (world, mover) = tier::served(&data, args.tier.or(file.tier.clone()), args.tier_keep)?;
     let mut options = file.options(world);
@@ -150,21 +153,10 @@ impl Host {
     }
 
     /// Serves until somebody stops it.
-    pub(super) async fn run(self, mut stop: Stop, out: &mut Out) -> Outcome {
+    pub(super) async fn run(self, stop: Stop, out: &mut Out) -> Outcome {
         let Self { dir, log, server, .. } = self;
         let watching = tokio::spawn(warn(log.reader()));
-        let shutdown = async {
-            stop.requested().await;
-            console::note(
-                "stopping: what is in progress is finished first; Ctrl-C again ends at once",
-            );
-            // Whoever asks twice does not want to wait. What was acknowledged is durable anyway.
-            tokio::spawn(async move {
-                stop.requested().await;
-                std::process::exit(130);
-            });
-        };
-        server.serve(shutdown).await;
+        server.serve(stopped(stop)).await;
         watching.abort();
         let head = factum::EventStore::head(&log).await;
         log.close();
@@ -172,6 +164,17 @@ impl Host {
         writeln!(out, "stopped: everything is in {}, up to position {head}", dir.display())?;
         Ok(())
     }
+}
+
+/// Waits until somebody stops the server.
+pub(super) async fn stopped(mut stop: Stop) {
+    stop.requested().await;
+    console::note("stopping: what is in progress is finished first; Ctrl-C again ends at once");
+    // Whoever asks twice does not want to wait. What was acknowledged is durable anyway.
+    tokio::spawn(async move {
+        stop.requested().await;
+        std::process::exit(130);
+    });
 }
 
 /// How often it is asked whether there is something to warn of.
@@ -211,7 +214,7 @@ fn program() -> String {
 }
 
 /// An address that a client on this machine can use.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -220,7 +223,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn not_listening(error: ServerError, listen: SocketAddr) -> Failure {
+pub(super) fn not_listening(error: ServerError, listen: SocketAddr) -> Failure {
     let ServerError::Listen { source, .. } = &error else {
         return Failure::new(Exit::Failure, error);
     };

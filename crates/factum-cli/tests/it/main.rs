@@ -15,6 +15,8 @@ mod host;
 mod imports;
 mod logs;
 mod main_job;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 mod quarantine;
 mod replica;
 mod round_trip;
