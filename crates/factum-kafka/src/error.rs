@@ -75,6 +75,15 @@ impl TopicError {
     }
 }
 
+impl TopicError {
+    pub(crate) fn of_consuming(self) -> ConsumeError {
+        match self {
+            Self::Missing(why) | Self::Refused(why) => ConsumeError::Refused { why },
+            Self::Away(why) => ConsumeError::Unavailable { why },
+        }
+    }
+}
+
 impl From<ConnectError> for TopicError {
     fn from(error: ConnectError) -> Self {
         match error {

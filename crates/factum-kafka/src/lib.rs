@@ -9,19 +9,35 @@
 //! | `topics` | whether a topic is there; made if that is asked for |
 //! | `line` | one producer, and the confirmations that it owes |
 //! | `publisher` | [`KafkaPublisher`] |
+//! | `consumer` | [`KafkaConsumer`]: what is asked before a subscription begins |
+//! | `deliveries` | [`KafkaDeliveries`]: messages as they come, and leaving |
+//! | `reader` | the thread that reads, and what librdkafka calls back |
+//! | `shelf` | what was taken and not settled, shared by all of these |
+//! | `window` | the same of one partition: what may be handed out, what may be committed |
+//! | `settlement` | how one message is settled |
+//! | `dead` | dead letters |
 //! | `error` | what librdkafka reports, in the words of the traits |
 //!
 //! What a real cluster does that the tests here cannot show is in `docs/kafka.md`.
 
-#[allow(dead_code, reason = "a consumer reads, and comes next")]
 mod binding;
 mod client;
+mod consumer;
+mod dead;
+mod deliveries;
 mod error;
 mod line;
 mod options;
 mod publisher;
+mod reader;
+mod settlement;
+mod shelf;
 mod topics;
+mod window;
 
+pub use consumer::KafkaConsumer;
+pub use dead::DeadLetter;
+pub use deliveries::KafkaDeliveries;
 pub use error::ConnectError;
 pub use options::{Mode, NewTopics, Options};
 pub use publisher::KafkaPublisher;

@@ -35,8 +35,8 @@ pub struct Options {
     pub create: Option<NewTopics>,
     /// What the name of a topic's dead letters ends with, after its own.
     pub dead_letters: String,
-    /// How long what is acknowledged is gathered before the next commit of offsets.
-    pub commit_interval: Duration,
+    /// How long the cluster may take to confirm an acknowledgement; later, the message comes again.
+    pub settle_timeout: Duration,
     /// How long a partition that goes to another instance is kept, for what is in flight.
     pub revoke_wait: Duration,
     /// How many bytes are fetched ahead of those who take them, in each subscription.
@@ -95,7 +95,7 @@ impl Options {
             publish_timeout: Duration::from_secs(30),
             create: None,
             dead_letters: ".dead-letters".to_owned(),
-            commit_interval: Duration::from_millis(100),
+            settle_timeout: Duration::from_secs(10),
             revoke_wait: Duration::from_secs(5),
             fetched_bytes_max: 16 << 20,
             settings: BTreeMap::new(),
@@ -168,6 +168,24 @@ impl Options {
             .set("request.timeout.ms", "9000")
             .set("linger.ms", "1")
             .set("queue.buffering.max.kbytes", (self.unconfirmed_bytes_max / 1024).to_string());
+        Ok(self.with_settings(config))
+    }
+
+    pub(crate) fn consumer(&self, group: &str) -> Result<ClientConfig, ConnectError> {
+        let mut config = self.base()?;
+        let kilobytes = (self.fetched_bytes_max / 1024).max(1);
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // For a partition that was added, and for what is no longer kept; where a group begins
+            // is fixed before.
+            .set("auto.offset.reset", "earliest")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("isolation.level", "read_committed")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.error.backoff.ms", "100")
+            .set("queued.max.messages.kbytes", kilobytes.to_string());
         Ok(self.with_settings(config))
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     error::{ConnectError, TopicError},
     line::{Line, Sent},
     options::Options,
-    topics::{Topics, Warden, look, settle},
+    topics::{Topics, Warden, check_name, look, settle},
 };
 use factum_app::{
     message::{Outgoing, PublishError, Publisher},
@@ -106,6 +106,19 @@ impl KafkaPublisher {
         line.send(&one.topic, &record, until).await
     }
 
+    /// Publishes a record as it is.
+    pub(crate) async fn put(&self, topic: &str, record: &Record) -> Result<(), PublishError> {
+        let until = Instant::now() + self.options.publish_timeout;
+        let line = self.line()?;
+        if !self.topics.is_known(topic) {
+            let found = self.find(&line, topic, until).await;
+            found.map_err(|error| error.of_publishing(topic))?;
+            self.topics.remember(topic);
+        }
+        let sent = line.send(topic, record, until).await?;
+        line.confirmed(sent, until).await
+    }
+
     /// The topics of a batch that cannot be sent to, and why.
     async fn wrong_topics<'a>(
         &self,
@@ -128,6 +141,9 @@ impl KafkaPublisher {
     }
 
     async fn find(&self, line: &Arc<Line>, topic: &str, until: Instant) -> Result<(), TopicError> {
+        if let Some(why) = check_name(topic) {
+            return Err(TopicError::Refused(why));
+        }
         let (asked, name) = (Arc::clone(line), topic.to_owned());
         let ask = move || match asked.told.refused() {
             Some(why) => Err(TopicError::Refused(why)),

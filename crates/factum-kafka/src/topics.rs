@@ -107,6 +107,14 @@ pub(crate) fn look<C: ClientContext>(client: &Client<C>, topic: &str) -> Look {
     }
 }
 
+/// What is wrong with a name, if anything: librdkafka says no more than that it is invalid.
+pub(crate) fn check_name(topic: &str) -> Option<String> {
+    let fits = |one: char| one.is_ascii_alphanumeric() || "._-".contains(one);
+    let good = (1..=249).contains(&topic.len()) && topic.chars().all(fits);
+    let why = "a topic's name has letters, digits, '.', '_' and '-', 1 to 249 of them";
+    (!good || [".", ".."].contains(&topic)).then(|| format!("the topic {topic:?}: {why}"))
+}
+
 fn missing(topic: &str) -> TopicError {
     TopicError::Missing(format!(
         "there is no topic {topic:?}: create it, or set `Options::create` to have it made"

