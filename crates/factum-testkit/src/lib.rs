@@ -36,6 +36,7 @@
 //! | [`wait`] | waiting without a runtime: `block_on`, limits |
 //! | [`scenario`] | given, when, then |
 //! | [`faults`] | a store that fails as stores do: by a plan, or by a seed |
+//! | [`sample`] | a small app for tests of stores with real processes |
 //! | [`sim`] | a whole app in a simulation: instances that crash and come back |
 //! | [`world`] | a world that follows a seed: clock, tasks, randomness |
 //!
@@ -49,6 +50,7 @@ pub mod faults;
 pub mod harness;
 mod referee;
 pub mod run;
+pub mod sample;
 pub mod scenario;
 pub mod sim;
 mod skip;

@@ -9,6 +9,7 @@ mod following;
 mod groups;
 mod inline;
 mod inlined;
+mod killed;
 mod opening;
 mod outbox;
 mod processes;
