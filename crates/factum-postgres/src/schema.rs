@@ -11,7 +11,7 @@
 //! The view `factum_log` shows events for people. What writes and judges is in functions beside
 //! them: one call an append.
 
-use crate::{OpenError, options::Options, terms};
+use crate::{OpenError, options::Options, shared::BEGIN, terms};
 use factum_core::Uuid;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
@@ -71,14 +71,15 @@ pub(crate) async fn prepare(
 ) -> Result<Uuid, OpenError> {
     let newest = i32::try_from(MIGRATIONS.len()).expect("migrations are few");
     // Mostly there is nothing to do, and nothing that would need rights to do it.
-    if let Some((format, id)) = stored(connection, place).await?
-        && format == newest
-    {
+    let mut looking = connection.begin_with(BEGIN).await?;
+    let found = stored(&mut looking, place).await?;
+    looking.commit().await?;
+    if let Some((_, id)) = found.filter(|(format, _)| *format == newest) {
         return Ok(id);
     }
-    let mut all = connection.begin().await?;
+    let mut all = connection.begin_with(BEGIN).await?;
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)");
-    lock.bind(place.horizon | ((1 << 46) - 1)).execute(&mut *all).await?;
+    lock.persistent(false).bind(place.horizon | ((1 << 46) - 1)).execute(&mut *all).await?;
     let format = stored(&mut all, place).await?.map_or(0, |(format, _)| format);
     if format > newest {
         return Err(OpenError::NewerFormat { found: format, known: newest });

@@ -53,8 +53,8 @@ pub(crate) fn fitted(address: PgConnectOptions, options: &Options) -> PgConnectO
     };
     let address = address.disable_statement_logging();
     if options.pooler {
-        // A pooler takes no settings of a connection: each transaction has its own.
-        return address.statement_cache_capacity(0);
+        // A pooler takes no settings of a connection, and PgBouncer refuses those it does not know.
+        return address.statement_cache_capacity(0).extra_float_digits(None);
     }
     address.statement_cache_capacity(STATEMENTS_MAX).options([
         ("default_transaction_isolation", "read committed".to_owned()),

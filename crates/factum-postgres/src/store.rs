@@ -9,7 +9,7 @@ use crate::{
     read::{self, Begun},
     schema::{self, Place},
     server,
-    shared::{Counters, Shared, Statements},
+    shared::{BEGIN, Counters, Shared, Statements},
     tail::{self, Follows, Tail},
 };
 use factum_core::{
@@ -92,7 +92,10 @@ impl PostgresStore {
         let place = Place::of(&options);
         let address = server::fitted(address, &options);
         let mut connection = address.connect().await?;
-        server::check(&mut connection).await?;
+        // In transactions, as a pooler may give each of them another connection.
+        let mut looking = connection.begin_with(BEGIN).await?;
+        server::check(&mut looking).await?;
+        looking.commit().await?;
         let id = schema::prepare(&mut connection, &place).await?;
         // Whatever is left of it ends with it.
         let _ = connection.close().await;
