@@ -1,6 +1,7 @@
 //! The connection: how it is made, made again, and what it hears besides messages.
 
 use crate::{
+    consume::acks::Acks,
     settings::{Login, Settings},
     stream::{self, StreamError},
     subject::takes,
@@ -42,7 +43,11 @@ impl Nats {
     /// stream.
     pub async fn connect(settings: Settings) -> Result<Self, ConnectError> {
         let signals = Arc::new(Signals::default());
-        let options = options(&settings, Arc::clone(&signals)).await?;
+        let heard = Arc::clone(&signals);
+        let options = options(&settings).await?.max_reconnects(None).event_callback(move |event| {
+            heard.hear(&event);
+            std::future::ready(())
+        });
         let client = options.connect(settings.servers.clone()).await.map_err(|error| {
             let why = described(&error);
             match error.kind() {
@@ -53,7 +58,8 @@ impl Nats {
             }
         })?;
         let context = ContextBuilder::new().timeout(settings.within).build(client.clone());
-        let link = Arc::new(Link { client, context, signals, settings });
+        let acks = Acks::default();
+        let link = Arc::new(Link { client, acks, context, signals, settings });
         link.signals.first().await;
         link.check().await?;
         Ok(Self { link })
@@ -70,6 +76,8 @@ impl Nats {
 /// What all who use a connection share.
 pub(crate) struct Link {
     pub(crate) client: Client,
+    /// Over which deliveries are settled.
+    pub(crate) acks: Acks,
     pub(crate) context: Context,
     pub(crate) signals: Arc<Signals>,
     pub(crate) settings: Settings,
@@ -155,21 +163,14 @@ fn denied(text: &str) -> Option<&str> {
     text.get(at..)?.split('"').nth(1)
 }
 
-async fn options(
-    settings: &Settings,
-    signals: Arc<Signals>,
-) -> Result<ConnectOptions, ConnectError> {
+/// What every connection is made with.
+pub(crate) async fn options(settings: &Settings) -> Result<ConnectOptions, ConnectError> {
     let mut options = ConnectOptions::new()
         .name(&settings.name)
         .ping_interval(PING)
         .connection_timeout(settings.within)
         .request_timeout(Some(settings.within))
-        .max_reconnects(None)
-        .reconnect_delay_callback(pause)
-        .event_callback(move |event| {
-            signals.hear(&event);
-            std::future::ready(())
-        });
+        .reconnect_delay_callback(pause);
     if let Some(file) = &settings.certificates {
         options = options.add_root_certificates(file.clone());
     }

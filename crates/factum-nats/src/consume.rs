@@ -1,6 +1,7 @@
 //! Consuming: which streams have the topics, which consumers they are read by, and the deliveries
 //! that come of it.
 
+pub(crate) mod acks;
 pub(crate) mod desk;
 mod keeper;
 mod lease;
@@ -349,6 +350,7 @@ impl Deliveries for Feed {
 impl Drop for Feed {
     /// The keeper sends back what is here, and leaves.
     fn drop(&mut self) {
+        self.desk.end();
         self.end.send_replace(Some(Duration::ZERO));
     }
 }

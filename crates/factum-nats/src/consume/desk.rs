@@ -72,6 +72,8 @@ pub(crate) struct Inner {
     turn: u64,
     /// Why the subscription cannot go on.
     pub(crate) failed: Option<ConsumeError>,
+    /// The subscription was dropped: nothing is anybody's any more.
+    ended: bool,
     /// Dropped unsettled, and to be sent back.
     pub(crate) dropped: Vec<Subject>,
 }
@@ -168,7 +170,8 @@ impl Desk {
     pub(crate) fn holds(&self, slip: Slip) -> bool {
         let inner = self.lock();
         let lane = inner.lanes.get(&slip.lane);
-        lane.is_some_and(|l| l.connection == slip.connection && l.order.is_out(slip.place))
+        let has = |l: &Lane| l.connection == slip.connection && l.order.is_out(slip.place);
+        !inner.ended && lane.is_some_and(has)
     }
 
     /// A handler has it no longer; false if it had it no longer before.
@@ -197,6 +200,11 @@ impl Desk {
         let inner = self.lock();
         let of = |(number, _): &(&u64, &Lane)| lane.is_none_or(|lane| lane == **number);
         inner.lanes.iter().filter(of).map(|(_, lane)| lane.order.handed()).sum()
+    }
+
+    /// The subscription was dropped: what handlers have comes again, and is theirs no longer.
+    pub(crate) fn end(&self) {
+        self.lock().ended = true;
     }
 
     /// The subscription cannot go on.

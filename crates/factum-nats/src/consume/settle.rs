@@ -112,20 +112,17 @@ impl Link {
     /// Says something where a delivery is settled, and waits until the server has heard; or why it
     /// may not have.
     async fn tell(&self, reply: Subject, what: String) -> Result<(), String> {
-        let mut connections = self.signals.connections.subscribe();
-        if !self.connected(Duration::ZERO).await {
-            return Err("there is no connection".into());
-        }
+        let (client, mut lost) = self.acks.get(self).await?;
         let request = Request::new().payload(what.into()).timeout(Some(self.settings.within));
         tokio::select! {
-            heard = self.client.send_request(reply, request) => match heard {
+            heard = client.send_request(reply, request) => match heard {
                 Ok(_) => Ok(()),
                 Err(error) if error.kind() == RequestErrorKind::NoResponders => {
                     Err("the server has no such consumer at the moment".into())
                 }
                 Err(error) => Err(described(&error)),
             },
-            _ = connections.changed() => Err("the connection was lost".into()),
+            _ = lost.wait_for(|lost| *lost) => Err("the connection was lost".into()),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod checks;
 mod cluster;
+mod conformance;
 mod crash;
 mod groups;
 mod kit;
