@@ -30,6 +30,7 @@ pub mod decision;
 pub mod describe;
 mod envelope;
 pub mod event;
+pub mod inbox;
 pub mod lease;
 pub mod lock;
 pub mod message;

@@ -16,6 +16,7 @@
 //! | `schema` | the tables |
 //! | `pool` | connections |
 //! | `inline` | the caller's own rows in the transaction of an append, or alone |
+//! | `inbox` | messages that were handled, with the feature `app` |
 //! | `outbox` | messages that wait to be published, with the feature `app` |
 //! | `target` | rows of projections, with the feature `app` |
 //!
@@ -23,6 +24,8 @@
 
 mod error;
 mod heads;
+#[cfg(feature = "app")]
+pub mod inbox;
 mod inline;
 mod names;
 mod options;
@@ -41,6 +44,8 @@ mod target;
 mod write;
 
 pub use error::OpenError;
+#[cfg(feature = "app")]
+pub use inbox::SqliteInbox;
 pub use inline::{AppendWithError, Applied, BoxError, Inline};
 pub use options::{Clock, Options};
 #[cfg(feature = "app")]

@@ -109,7 +109,7 @@ pub async fn enqueue(
 }
 
 /// What an error of SQLite means to a relay.
-fn of_sqlite(error: &sqlx::Error) -> OutboxError {
+pub(crate) fn of_sqlite(error: &sqlx::Error) -> OutboxError {
     let why = error.to_string();
     match stops(Class::of(error)) {
         true => OutboxError::Broken { why },
@@ -117,7 +117,7 @@ fn of_sqlite(error: &sqlx::Error) -> OutboxError {
     }
 }
 
-fn of_append(error: &AppendError) -> OutboxError {
+pub(crate) fn of_append(error: &AppendError) -> OutboxError {
     let why = error.to_string();
     if error.is_retryable() { OutboxError::Away { why } } else { OutboxError::Broken { why } }
 }

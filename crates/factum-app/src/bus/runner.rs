@@ -76,19 +76,7 @@ impl AppBuilder {
             .and_then(|_| Spec::of::<E>(name.clone(), 1, &options))
             .map_err(named);
         let policy = options.on_error;
-        self.plan(spec, move |app| Runner {
-            letters: Letters::new(app.clone(), &name),
-            place: Checkpoint::new(app.clone(), &name),
-            hands: Hands {
-                app: app.clone(),
-                name: name.into(),
-                policy,
-                handler: Arc::new(handler),
-                marker: PhantomData,
-            },
-            waiting: Vec::new(),
-            lanes: HashMap::new(),
-        })
+        self.plan(spec, move |app| Runner::new(app, &name, policy, handler))
     }
 }
 
@@ -132,7 +120,8 @@ struct Done<E> {
     error: Option<HandlerError>,
 }
 
-struct Runner<E, H> {
+/// A handler that runs.
+pub(crate) struct Runner<E, H> {
     hands: Hands<E, H>,
     letters: Letters,
     /// In the order in which they came first.
@@ -203,6 +192,22 @@ impl<E: EventSet, H: Handle<E>> Hands<E, H> {
 }
 
 impl<E: EventSet, H: Handle<E>> Runner<E, H> {
+    pub(crate) fn new(app: &App, name: &str, policy: OnError, handler: H) -> Self {
+        Self {
+            letters: Letters::new(app.clone(), name),
+            place: Checkpoint::new(app.clone(), name),
+            hands: Hands {
+                app: app.clone(),
+                name: name.into(),
+                policy,
+                handler: Arc::new(handler),
+                marker: PhantomData,
+            },
+            waiting: Vec::new(),
+            lanes: HashMap::new(),
+        }
+    }
+
     /// Handles what waits, side by side. Answers where it has to stop, and why.
     async fn work(&mut self) -> Result<Option<EventError>, Failure> {
         let lanes = std::mem::take(&mut self.waiting);

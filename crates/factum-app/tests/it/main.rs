@@ -18,6 +18,7 @@ mod history;
 mod hooked;
 mod leases;
 mod lock;
+mod messages;
 mod payments;
 #[cfg(feature = "personal")]
 mod personal;

@@ -7,6 +7,7 @@ mod crashes;
 mod facade;
 mod following;
 mod groups;
+mod inbox;
 mod inline;
 mod inlined;
 mod killed;
