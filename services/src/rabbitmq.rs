@@ -161,7 +161,13 @@ impl RabbitMq {
         let server = self.command(&self.programs.join("rabbitmq-server"));
         self.room.spawn("rabbitmq", server)?;
         let address = self.port.address();
-        self.room.wait("rabbitmq", START_LIMIT, |_| answers(address))
+        let log = self.room.folder().join(format!("log/{}.log", self.node_name()));
+        let ready = |_: &Room| answers(address) && has_leaders(&log);
+        self.room.wait("rabbitmq", START_LIMIT, ready)
+    }
+
+    fn node_name(&self) -> String {
+        format!("factum{}@localhost", self.port())
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -179,7 +185,7 @@ impl RabbitMq {
             command.env(name, folder.join(path));
         }
         command
-            .env("RABBITMQ_NODENAME", format!("factum{}@localhost", self.port()))
+            .env("RABBITMQ_NODENAME", self.node_name())
             .env("RABBITMQ_DIST_PORT", self.distribution.number().to_string())
             .env("ERL_EPMD_PORT", self.mapper.number().to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
@@ -213,6 +219,20 @@ fn answers(address: SocketAddr) -> bool {
         std::io::Result::Ok(frame == [1])
     };
     greet().unwrap_or(false)
+}
+
+/// Each quorum queue that was there before has elected its leader, by the log; what is asked
+/// of it before that would wait.
+fn has_leaders(log: &Path) -> bool {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let Some((_, since)) = text.rsplit_once("Starting RabbitMQ") else { return false };
+    let recovered = since.lines().find_map(|line| {
+        let (_, rest) = line.split_once("Recovering ")?;
+        rest.strip_suffix("ms").filter(|rest| rest.contains("rabbit_quorum_queue"))
+    });
+    let count = recovered.and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
+    let elected = since.matches("-> leader in term").count();
+    count.is_some_and(|count| elected >= count)
 }
 
 /// The script below the wrapper, of the newest version.

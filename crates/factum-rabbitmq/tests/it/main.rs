@@ -1,0 +1,9 @@
+//! RabbitMQ itself: started by the tests, killed, stopped by alarms, and started again.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod consuming;
+mod crashes;
+mod publishing;
+mod refusals;
+mod support;
