@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The examples that are applications, and need nothing but a store; some with an argument.
-const EXAMPLES: &[&str] = &["alone", "bank", "fines", "shop", "shop choreographed"];
+const EXAMPLES: &[&str] = &["alone", "bank", "fines", "optimistic", "shop", "shop choreographed"];
 
 /// Builds them and the command, and runs each over memory, a folder and a server.
 pub(super) fn run(runner: &mut Runner) -> Result<(), Stop> {
