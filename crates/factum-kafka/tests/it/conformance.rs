@@ -140,6 +140,9 @@ const TANSU_CANNOT: &[&str] = &[
     "groups::a_new_group_begins_with_what_is_new",
     "groups::a_broadcast_does_not_wait_for_who_is_gone",
     "close::nothing_comes_twice_over_a_clean_restart",
+    "publish::what_is_confirmed_waits_while_the_group_is_gone",
+    "groups::an_instance_that_leaves_costs_nothing",
+    "order::of_a_key_after_its_instance_has_left",
 ];
 
 /// Each case that takes the broker away has a cluster of its own: so all run beside each other.
