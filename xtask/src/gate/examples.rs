@@ -12,17 +12,42 @@ use std::{
 /// The examples that are applications, and need nothing but a store; some with an argument.
 const EXAMPLES: &[&str] = &["alone", "bank", "fines", "optimistic", "shop", "shop choreographed"];
 
-/// Builds them and the command, and runs each over memory, a folder and a server.
+/// The services that are killed meanwhile: so many orders, by whom they are led.
+#[cfg(unix)]
+const SERVICES: &[&[&str]] =
+    &[&["--orders", "60", "--seed", "5"], &["--orders", "60", "--seed", "4", "--orchestrated"]];
+
+/// Builds them and the command, and runs each over memory, a folder and a server; then services
+/// that are killed.
 pub(super) fn run(runner: &mut Runner) -> Result<(), Stop> {
     let named = EXAMPLES.iter().filter(|name| !name.contains(' '));
     let named = named.flat_map(|name| ["--example", name]);
-    let build = ["build", "--workspace", "--bin", "factum"].into_iter().chain(named);
+    let build = ["build", "--workspace", "--bin", "factum", "--bin", "shop-services"]
+        .into_iter()
+        .chain(named);
     runner.execute(runner.cargo(&build.collect::<Vec<_>>()))?;
     let room = runner.workspace.target.join(format!("xtask/examples-{}", std::process::id()));
     fs::create_dir_all(&room)?;
     let result = over_every_store(runner, &room).and_then(|()| either_way(runner));
     fs::remove_dir_all(&room)?;
-    result
+    result?;
+    services(runner)
+}
+
+/// Four services over a broker, with a database each, that they start themselves.
+#[cfg(unix)]
+fn services(runner: &mut Runner) -> Result<(), Stop> {
+    for arguments in SERVICES {
+        let mut command = Command::new(built(runner, "shop-services"));
+        command.args(*arguments);
+        runner.execute(command)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn services(_: &mut Runner) -> Result<(), Stop> {
+    Ok(())
 }
 
 fn over_every_store(runner: &mut Runner, room: &Path) -> Result<(), Stop> {

@@ -43,7 +43,8 @@ const ADAPTERS: &[&str] = &[
 const ADAPTER_MAY_USE: &[&str] = &["factum-core", "factum-app"];
 
 /// Not published: may use whatever they like, and nobody uses them, but tests the servers.
-const UNPUBLISHED: &[&str] = &["factum-prove", "factum-services", "factum-sim", "xtask"];
+const UNPUBLISHED: &[&str] =
+    &["factum-prove", "factum-services", "factum-sim", "shop-services", "xtask"];
 
 /// Starts real servers for whoever's tests want one.
 const SERVICES: &str = "factum-services";

@@ -3,7 +3,7 @@
 use super::Message;
 use crate::world::BoxFuture;
 use bytes::Bytes;
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Who gets a message: one of those who share a name, or each.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -82,6 +82,16 @@ pub trait Consumer: Send + Sync + fmt::Debug + 'static {
         &self,
         subscription: Subscription,
     ) -> BoxFuture<'_, Result<Box<dyn Deliveries>, ConsumeError>>;
+}
+
+/// So that which broker it is may be chosen when the program runs.
+impl<C: Consumer + ?Sized> Consumer for Arc<C> {
+    fn consume(
+        &self,
+        subscription: Subscription,
+    ) -> BoxFuture<'_, Result<Box<dyn Deliveries>, ConsumeError>> {
+        (**self).consume(subscription)
+    }
 }
 
 /// Messages as they come.

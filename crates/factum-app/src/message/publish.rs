@@ -2,7 +2,7 @@
 
 use super::Message;
 use crate::world::BoxFuture;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// A message, and where it goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +37,20 @@ pub trait Publisher: Send + Sync + fmt::Debug + 'static {
     /// any of them may have been sent.
     fn publish<'a>(&'a self, batch: &'a [Outgoing])
     -> BoxFuture<'a, Vec<Result<(), PublishError>>>;
+}
+
+/// So that which broker it is may be chosen when the program runs.
+impl<P: Publisher + ?Sized> Publisher for Arc<P> {
+    fn max_bytes(&self) -> u64 {
+        (**self).max_bytes()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        batch: &'a [Outgoing],
+    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        (**self).publish(batch)
+    }
 }
 
 /// Why a message was not published, or may not have been.
