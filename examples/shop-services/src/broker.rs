@@ -4,7 +4,9 @@ use factum::app::{
     message::{Consumer, Publisher},
     prelude::*,
 };
-use factum_nats::{Nats, Settings, Stream};
+use factum_kafka::{KafkaConsumer, KafkaPublisher, NewTopics, Options};
+use factum_nats::{Nats, Stream};
+use factum_rabbitmq::RabbitMq;
 use std::sync::Arc;
 
 /// Where services speak; one topic each.
@@ -24,14 +26,24 @@ impl Broker {
         Self { publisher: broker.clone(), consumer: broker }
     }
 
+    async fn kafka(servers: &str) -> Result<Self> {
+        let create = Some(NewTopics { partitions: 4, replication: 1 });
+        let options = Options { create, ..Options::new(servers) };
+        let consumer = Arc::new(KafkaConsumer::new(options.clone())?);
+        Ok(Self { publisher: Arc::new(KafkaPublisher::connect(options).await?), consumer })
+    }
+
     /// The one at this URL.
     pub(crate) async fn connect(url: &str) -> Result<Self> {
         let scheme = url.split("://").next().unwrap_or_default();
         Ok(match scheme {
             "nats" => {
                 let stream = Stream::new("shop", TOPICS);
-                Self::new(Nats::connect(Settings::new(url).stream(stream).create()).await?)
+                let settings = factum_nats::Settings::new(url).stream(stream).create();
+                Self::new(Nats::connect(settings).await?)
             }
+            "amqp" => Self::new(RabbitMq::connect(factum_rabbitmq::Settings::new(url)).await?),
+            "kafka" => Self::kafka(url.trim_start_matches("kafka://")).await?,
             _ => return Err(format!("{url}: a broker is at amqp://, nats:// or kafka://").into()),
         })
     }

@@ -42,7 +42,7 @@ async fn main() -> Result {
 async fn shop(run: &Run) -> Result {
     let how = if run.orchestrated { "orchestrated" } else { "choreographed" };
     println!("{} orders, {how} over {}, seed {}\n", run.orders, run.broker, run.seed);
-    let world = Arc::new(World::start(&run.broker, run.orchestrated)?);
+    let world = Arc::new(World::start(&run.broker, run.orchestrated).await?);
     let stores = Stores::open(&world).await?;
     let given = supply(run, &world).await?;
     let over = Arc::new(AtomicBool::new(run.calm));
@@ -138,9 +138,9 @@ fn kill_at_random(world: &World, over: &AtomicBool, seed: u64) -> Result<Vec<Str
         let draw = usize::try_from(random >> 33)?;
         std::thread::sleep(Duration::from_millis(300 + (draw as u64 >> 8) % 700));
         let who = match draw % 6 {
-            service @ 0..4 => world.kill_service(service)?,
-            4 => world.kill_postgres()?,
-            _ => world.kill_broker()?,
+            service @ 0..=3 => world.kill_service(service)?,
+            5 if world.broker_is_durable()? => world.kill_broker()?,
+            _ => world.kill_postgres()?,
         };
         killed.push(format!("{:>5.1} s: {who} killed", begun.elapsed().as_secs_f64()));
     }

@@ -5,7 +5,10 @@ use crate::{
     services::{asks, fulfilment::Fulfilment, inventory, order, payment, shipping},
 };
 use factum::app::{
-    AppBuilder, EventSet, Publication, bus::Handle, consumer::Finally, message::Subscription,
+    AppBuilder, EventSet, Publication,
+    bus::Handle,
+    consumer::Finally,
+    message::{ReceiverState, Subscription},
     prelude::*,
 };
 use factum_postgres::PostgresStore;
@@ -85,6 +88,9 @@ pub(crate) async fn run(service: &Service) -> Result {
         (other, _) => return Err(format!("no service is called {other:?}").into()),
     };
     let app = app.start().await?;
+    let mut hears = app.receiving("shop").ok_or("it was registered above")?;
+    hears.wait_for(|now| now.state == ReceiverState::Running).await?;
+    println!("ready");
     tokio::signal::ctrl_c().await?;
     app.stop().await;
     Ok(())

@@ -5,7 +5,10 @@ use crate::service::NAMES;
 use factum::app::prelude::*;
 use factum_services::{kafka::Tansu, nats::Nats, postgres::Postgres, rabbitmq::RabbitMq};
 use std::{process::Stdio, sync::Mutex};
-use tokio::process::{Child, Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
 
 /// A broker, killed and started again at the same address.
 enum Server {
@@ -26,7 +29,7 @@ pub(crate) struct World {
 
 impl World {
     /// Starts all of it: a database for each service.
-    pub(crate) fn start(broker: &str, orchestrated: bool) -> Result<Self> {
+    pub(crate) async fn start(broker: &str, orchestrated: bool) -> Result<Self> {
         let postgres = Postgres::start()?;
         let mut urls = Vec::new();
         for name in NAMES {
@@ -61,8 +64,12 @@ impl World {
             orchestrated,
             children: Vec::new(),
         };
+        // All of them hear before anybody speaks: a broker may keep nothing for who never came.
         for number in 0..NAMES.len() {
-            let child = world.spawn(number)?;
+            let mut child = world.spawn(number, Stdio::piped())?;
+            let output = child.stdout.take().ok_or("a pipe was asked for")?;
+            let ready = BufReader::new(output).lines().next_line().await?;
+            ready.ok_or("a service ended before it was ready")?;
             world.children.push(Mutex::new(child));
         }
         Ok(world)
@@ -73,12 +80,12 @@ impl World {
         Ok(self.urls.get(number).ok_or("there is no such service")?)
     }
 
-    fn spawn(&self, number: usize) -> Result<Child> {
+    fn spawn(&self, number: usize, output: Stdio) -> Result<Child> {
         let name = NAMES.get(number).ok_or("there is no such service")?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["service", name, self.url(number)?, &self.broker_url]);
         command.args(self.orchestrated.then_some("--orchestrated"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(output).kill_on_drop(true);
         Ok(command.spawn()?)
     }
 
@@ -90,7 +97,7 @@ impl World {
             return Err(format!("a service ended by itself: {status}").into());
         }
         child.start_kill()?;
-        *child = self.spawn(number)?;
+        *child = self.spawn(number, Stdio::null())?;
         Ok(NAMES.get(number).copied().unwrap_or_default())
     }
 
@@ -98,6 +105,12 @@ impl World {
     pub(crate) fn kill_postgres(&self) -> Result<&'static str> {
         self.postgres.lock().map_err(|_| "poisoned")?.restart()?;
         Ok("PostgreSQL")
+    }
+
+    /// Whether the broker has after a crash what it had before. The one for Kafka's protocol that
+    /// can be installed anywhere keeps everything in memory.
+    pub(crate) fn broker_is_durable(&self) -> Result<bool> {
+        Ok(!matches!(&*self.broker.lock().map_err(|_| "poisoned")?, Server::Kafka(_)))
     }
 
     /// Kills the broker, and starts it again.
