@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row};
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Seen {
 pub(crate) struct Tail {
     seen: watch::Sender<Seen>,
     followers: AtomicUsize,
+    /// The highest head that anybody was told.
+    settled: AtomicU64,
     /// Look now.
     pub(crate) wake: Notify,
 }
@@ -41,7 +43,12 @@ pub(crate) struct Tail {
 impl Default for Tail {
     fn default() -> Self {
         let (seen, _) = watch::channel(Seen::default());
-        Self { seen, followers: AtomicUsize::new(0), wake: Notify::new() }
+        Self {
+            seen,
+            followers: AtomicUsize::new(0),
+            settled: AtomicU64::new(0),
+            wake: Notify::new(),
+        }
     }
 }
 
@@ -109,13 +116,18 @@ pub(crate) struct Head {
     pub(crate) is_open: bool,
 }
 
-/// Asks for the settled head.
+/// Asks for the settled head. It never goes back: an append marks where it is before it takes its
+/// number, and one that was slow in between marks a place that was passed meanwhile. It will take a
+/// higher number, so what was settled stays so.
 pub(crate) async fn settled(
     shared: &Shared,
     connection: &mut PgConnection,
 ) -> Result<Head, sqlx::Error> {
+    // As it was before the statement looked: what it sees has all of it.
+    let before = shared.tail.settled.load(Ordering::Acquire);
     let row = shared.query(&shared.statements.head).fetch_one(connection).await?;
-    let head = row.try_get::<i64, _>(0)?.cast_unsigned();
+    let head = row.try_get::<i64, _>(0)?.cast_unsigned().max(before);
+    shared.tail.settled.fetch_max(head, Ordering::AcqRel);
     Ok(Head { head, is_open: row.try_get(2)? })
 }
 

@@ -106,6 +106,33 @@ async fn poll(store: PostgresStore, is_over: Arc<AtomicBool>) -> Vec<u128> {
     }
 }
 
+/// Cause: an append marks where it is, then takes its number. One that was slow in between marked a
+/// place that others had passed, and the head went back behind what had been read.
+#[test]
+fn p04_the_head_does_not_go_back_when_an_append_marks_a_place_that_was_passed() {
+    runtime().block_on(async {
+        let store = open(&options()).await;
+        let pool = application();
+        let mut first = pool.begin().await.unwrap();
+        store.append_in(&mut first, to("a-1", [1])).await.unwrap();
+        let locks = "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+            WHERE locktype = 'advisory' AND mode = 'ShareLock' AND pid = pg_backend_pid()";
+        let marks: Vec<i64> = sqlx::query_scalar(locks).fetch_all(&mut *first).await.unwrap();
+        assert!(!marks.is_empty());
+        first.rollback().await.unwrap();
+        store.append(to("b-1", [2, 3])).await.unwrap();
+        let head = store.head().await.unwrap();
+        let mut slow = pool.begin().await.unwrap();
+        for mark in marks {
+            let lock = sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(mark);
+            lock.execute(&mut *slow).await.unwrap();
+        }
+        assert_eq!(store.head().await.unwrap(), head);
+        assert_eq!(ids(&all(&store, Read::query(Query::All)).await), [2, 3]);
+        slow.rollback().await.unwrap();
+    });
+}
+
 #[test]
 fn p04_only_an_open_append_is_waited_for_and_it_is_told() {
     runtime().block_on(async {
