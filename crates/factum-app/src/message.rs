@@ -18,6 +18,7 @@ mod structured;
 
 pub use attributes::AttributeError;
 pub use cloud_event::Message;
+pub(crate) use consume::next_batch;
 pub use consume::{
     Close, ConsumeError, Consumer, Delivered, Deliveries, Group, Malformed, Settle, SettleError,
     Start, Subscription,

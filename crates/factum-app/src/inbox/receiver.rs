@@ -4,10 +4,10 @@ use super::{Inbox, draft::Draft};
 use crate::{
     App, Metadata,
     consumer::{Either, Shared, Stop, race},
-    message::{ConsumeError, Delivered, Deliveries},
+    message::{Delivered, Deliveries, next_batch},
 };
 use factum_core::{Append, AppendError, Check, EventStore, Position, Query, Tag};
-use std::{collections::HashSet, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// How many messages are stored together, at most.
 const BATCH_MAX: usize = 64;
@@ -62,8 +62,10 @@ impl Receiver {
 
     /// Until the app ends, or something fails: then what was not stored comes again.
     async fn receive(&self, mut deliveries: Box<dyn Deliveries>, failures: &mut u32) {
+        let several = self.app.store().capabilities().multi_stream;
+        let most = if several { BATCH_MAX } else { 1 };
         loop {
-            let next = race(self.stop.asked(), self.next_batch(&mut *deliveries)).await;
+            let next = race(self.stop.asked(), next_batch(&mut *deliveries, most)).await;
             let stored = match next {
                 Either::First(()) => break,
                 Either::Second(Ok(batch)) => self.store(batch).await,
@@ -76,24 +78,6 @@ impl Receiver {
         }
         // What is not settled by then comes again.
         let _ = deliveries.close(self.inbox.close).await;
-    }
-
-    /// The next message, and those that are there with it.
-    async fn next_batch(
-        &self,
-        deliveries: &mut dyn Deliveries,
-    ) -> Result<Vec<Delivered>, ConsumeError> {
-        let capabilities = self.app.store().capabilities();
-        let most = if capabilities.multi_stream { BATCH_MAX } else { 1 };
-        let mut batch = vec![deliveries.next().await?];
-        while batch.len() < most {
-            let mut next = pin!(deliveries.next());
-            match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
-                Poll::Ready(more) => batch.push(more?),
-                Poll::Pending => break,
-            }
-        }
-        Ok(batch)
     }
 
     async fn store(&self, batch: Vec<Delivered>) -> Result<(), String> {

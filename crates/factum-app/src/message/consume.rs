@@ -3,7 +3,7 @@
 use super::Message;
 use crate::world::BoxFuture;
 use bytes::Bytes;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 /// Who gets a message: one of those who share a name, or each.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -109,6 +109,23 @@ pub trait Deliveries: Send {
     /// Takes no more, waits up to a limit until what was handed out is settled, and leaves. What is
     /// not settled by then comes again.
     fn close(self: Box<Self>, within: Duration) -> BoxFuture<'static, Result<Close, ConsumeError>>;
+}
+
+/// The next message, and those that are there with it: so many at most. Dropping the future loses
+/// none; after an error what was taken comes again.
+pub(crate) async fn next_batch(
+    deliveries: &mut dyn Deliveries,
+    most: usize,
+) -> Result<Vec<Delivered>, ConsumeError> {
+    let mut batch = vec![deliveries.next().await?];
+    while batch.len() < most {
+        let mut next = pin!(deliveries.next());
+        match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+            Poll::Ready(more) => batch.push(more?),
+            Poll::Pending => break,
+        }
+    }
+    Ok(batch)
 }
 
 /// How a subscription was left.

@@ -9,7 +9,7 @@
 //! What must hold: nothing is acknowledged that is not durable here, or at the broker's dead
 //! letters; nothing that came twice is there twice.
 
-use super::{Consumer, Delivered, Deliveries, Message, Subscription};
+use super::{Consumer, Delivered, Deliveries, Message, Subscription, next_batch};
 use crate::{
     App, AppBuilder, Metadata,
     consumer::{Either, Stop, race},
@@ -19,9 +19,7 @@ use factum_core::{
     Append, AppendError, ContentType, EventData, EventStore, EventType, InvalidName, StreamName,
     Uuid,
 };
-use std::{
-    collections::HashSet, fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration,
-};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// How many messages become one append, at most.
@@ -214,16 +212,11 @@ impl Taken<'_> {
     /// Takes batch after batch. Ends with the app, or when the broker or the store is away.
     async fn all(&self, mut deliveries: Box<dyn Deliveries>, attempt: &mut u32) -> Result<(), End> {
         loop {
-            let first = match race(self.stop.asked(), deliveries.next()).await {
+            let next = next_batch(&mut *deliveries, BATCH_MAX);
+            let batch = match race(self.stop.asked(), next).await {
                 Either::First(()) => break,
-                Either::Second(first) => first?,
+                Either::Second(batch) => batch?,
             };
-            let mut batch = vec![first];
-            while batch.len() < BATCH_MAX
-                && let Some(next) = at_once(deliveries.next()).await
-            {
-                batch.push(next?);
-            }
             if let Err(why) = self.batch(batch).await {
                 return Err(End::Away(why));
             }
@@ -318,18 +311,6 @@ impl Taken<'_> {
         let sent = self.app.send(Append::to(stream, [event]), SENDS_MAX).await;
         sent.map(drop).map_err(|error| error.to_string())
     }
-}
-
-/// What is there without waiting.
-async fn at_once<T>(next: impl Future<Output = T>) -> Option<T> {
-    let mut next = pin!(next);
-    poll_fn(|context| {
-        Poll::Ready(match next.as_mut().poll(context) {
-            Poll::Ready(value) => Some(value),
-            Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 /// The event that a message becomes.
