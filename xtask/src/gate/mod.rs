@@ -15,6 +15,7 @@
 //! `N passed, N failed, N skipped` alone on a line, and is counted too.
 
 mod examples;
+mod failures;
 mod interop;
 mod list;
 mod planted;
@@ -209,7 +210,7 @@ fn conclude(reports: &[Report]) -> bool {
         println!("{}", report.row());
     }
     section("Skipped", reports.iter().flat_map(skipped));
-    section("Failed", reports.iter().filter_map(failed));
+    section("Failed", reports.iter().flat_map(failed));
     let mut sum = Tally::default();
     for report in reports {
         sum.add(&report.counts());
@@ -226,9 +227,10 @@ fn skipped(report: &Report) -> Vec<String> {
     all
 }
 
-fn failed(report: &Report) -> Option<String> {
-    let Some(Stop::Failed(why)) = &report.stop else { return None };
-    Some(format!("{}: {why}", report.name))
+fn failed(report: &Report) -> Vec<String> {
+    let Some(Stop::Failed(why)) = &report.stop else { return Vec::new() };
+    let tests = report.tally.failures.lines().map(|line| format!("  {line}"));
+    std::iter::once(format!("{}: {why}", report.name)).chain(tests).collect()
 }
 
 fn section(title: &str, lines: impl Iterator<Item = String>) {
@@ -268,6 +270,16 @@ mod tests {
         assert_eq!(skipped(&absent), ["gate: no such tool"]);
         assert_eq!(absent.counts().skipped, 1);
         assert!(conclude(&[absent]));
+    }
+
+    #[test]
+    fn a_gate_that_failed_names_its_tests_in_the_end() {
+        let mut tally = Tally::default();
+        for line in ["---- adds_up stdout ----", "left: 1", "failures:"] {
+            tally.see(line);
+        }
+        let red = report(Some(Stop::Failed("exit status: 101".to_owned())), tally);
+        assert_eq!(failed(&red), ["gate: exit status: 101", "  adds_up", "      left: 1"]);
     }
 
     #[test]

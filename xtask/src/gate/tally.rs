@@ -3,6 +3,7 @@
 //! Apart because it is the only thing here that knows the words of a test harness. Nothing that is
 //! no count may be taken for one: a wrong closing line would hide a failure.
 
+use super::failures::Failures;
 use std::fmt;
 
 /// How many tests passed, failed and were skipped, and what is known of the latter.
@@ -13,11 +14,14 @@ pub(super) struct Tally {
     pub(super) skipped: u64,
     /// `name: reason` of what was skipped.
     pub(super) notes: Vec<String>,
+    /// The tests that failed, with what they printed.
+    pub(super) failures: Failures,
 }
 
 impl Tally {
     /// Takes in a line of output.
     pub(super) fn see(&mut self, line: &str) {
+        self.failures.see(line);
         if let Some(result) = line.strip_prefix("test result: ") {
             let (_, counts) = result.split_once(". ").unwrap_or_default();
             self.count(counts.split(';'));
@@ -45,6 +49,7 @@ impl Tally {
         self.failed += other.failed;
         self.skipped += other.skipped;
         self.notes.extend(other.notes.iter().cloned());
+        self.failures.add(&other.failures);
     }
 
     fn count<'a>(&mut self, parts: impl Iterator<Item = &'a str>) {

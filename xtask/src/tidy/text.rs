@@ -16,6 +16,13 @@ static MACHINE: Rule = Rule {
     name: "machine paths",
     reason: "the project builds in any folder; a path of one machine is wrong on all others",
 };
+static ROOT: Rule = Rule {
+    name: "pages at the root",
+    reason: "who comes first sees the root: a page there is one of a few; others live in docs/",
+};
+
+/// What may lie at the root.
+const ROOT_PAGES: &[&str] = &["ARCHITECTURE.md", "CHANGELOG.md", "README.md", "SECURITY.md"];
 
 const COLUMNS_MAX: usize = 100;
 
@@ -39,6 +46,9 @@ pub(super) fn check(file: &File) -> Vec<Violation> {
     let written = !file.is_generated();
     if written && file.ends("rs") && !file.text.starts_with("//!") {
         report(1, &HEADER, "the first line is no `//!`".to_owned());
+    }
+    if file.ends("md") && !file.path.contains('/') && !ROOT_PAGES.contains(&file.path.as_str()) {
+        report(1, &ROOT, "is none of them".to_owned());
     }
     for (line, number) in file.text.lines().zip(1..) {
         if written && let Some(what) = white_space(line) {
@@ -96,8 +106,14 @@ mod tests {
     fn a_file_without_a_header_is_found() {
         check_rules("a.rs", "use std::fs;\n", &[(1, "header")]);
         check_rules("a.rs", "//! Why.\n", &[]);
-        check_rules("a.md", "# Title\n", &[]);
+        check_rules("docs/a.md", "# Title\n", &[]);
         check_rules("a/generated/b.rs", "use std::fs;\n", &[]);
+    }
+
+    #[test]
+    fn a_page_at_the_root_that_nobody_knows_is_found() {
+        check_rules("NOTES.md", "# Notes\n", &[(1, "pages at the root")]);
+        check_rules("README.md", "# Factum\n", &[]);
     }
 
     #[test]
@@ -110,14 +126,14 @@ mod tests {
 
     #[test]
     fn tabs_and_trailing_white_space_are_found() {
-        check_rules("a.md", "a\tb\n", &[(1, "white space")]);
+        check_rules("docs/a.md", "a\tb\n", &[(1, "white space")]);
         check_rules("a.toml", "ok\nbad \n", &[(2, "white space")]);
     }
 
     #[test]
     fn a_path_of_one_machine_is_found() {
         let home = format!("{}{}someone/factum", "/ho", "me/");
-        check_rules("a.md", &format!("run `{home}`\n"), &[(1, "machine paths")]);
-        check_rules("a.md", &format!("see https://example.org{home}\n"), &[]);
+        check_rules("docs/a.md", &format!("run `{home}`\n"), &[(1, "machine paths")]);
+        check_rules("docs/a.md", &format!("see https://example.org{home}\n"), &[]);
     }
 }
