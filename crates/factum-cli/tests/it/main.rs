@@ -2,6 +2,7 @@
 //! event logs. One module a behaviour.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
+mod apps;
 mod backup;
 mod bad_input;
 mod bench;
