@@ -11,12 +11,14 @@ use crate::{
     },
     describe::Registered,
     message::Receiver,
+    observe::{Traces, meter::Meters, span},
     personal::{self, KeyError, KeyStore},
     projection::Views,
     world::World,
 };
 use factum_core::{AnyStore, Append, AppendError, EventStore};
 use std::{fmt::Display, sync::Arc, time::Duration};
+use tracing::Instrument;
 
 /// How many states of lately made decisions are kept, unless it is said otherwise.
 pub const STATES_MAX: usize = 10_000;
@@ -65,6 +67,8 @@ struct Inner {
     cache: Cache,
     metadata: Metadata,
     keys: Option<Arc<dyn KeyStore>>,
+    traces: Option<Arc<dyn Traces>>,
+    meters: Meters,
     consumers: Consumers,
     receivers: Vec<Arc<Receiver>>,
     views: Views,
@@ -80,6 +84,7 @@ pub struct AppBuilder {
     states_max: usize,
     metadata: Metadata,
     keys: Option<Arc<dyn KeyStore>>,
+    traces: Option<Arc<dyn Traces>>,
     pub(crate) consumers: Vec<Planned>,
     pub(crate) receivers: Vec<Receiver>,
     pub(crate) views: Views,
@@ -112,6 +117,12 @@ impl AppBuilder {
         self
     }
 
+    /// Goes on with the distributed traces that commands and events come with, and begins them.
+    pub fn traces(mut self, traces: impl Traces) -> Self {
+        self.traces = Some(Arc::new(traces));
+        self
+    }
+
     /// How many states of lately made decisions are kept; 0 keeps none.
     pub fn states_max(mut self, states_max: usize) -> Self {
         self.states_max = states_max;
@@ -139,6 +150,8 @@ impl AppBuilder {
             cache: Cache::new(self.states_max),
             metadata: self.metadata,
             keys: self.keys,
+            traces: self.traces,
+            meters: Meters::new(),
             consumers: Consumers::default(),
             receivers: self.receivers.into_iter().map(Arc::new).collect(),
             views: self.views,
@@ -172,6 +185,7 @@ impl App {
             states_max: STATES_MAX,
             metadata: Metadata::default(),
             keys: None,
+            traces: None,
             consumers: Vec::new(),
             receivers: Vec::new(),
             views: Views::default(),
@@ -228,6 +242,14 @@ impl App {
 
     pub(crate) fn key_store(&self) -> Option<&dyn KeyStore> {
         self.0.keys.as_deref()
+    }
+
+    pub(crate) fn tracing(&self) -> Option<&dyn Traces> {
+        self.0.traces.as_deref()
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     pub(crate) fn shared_keys(&self) -> Option<Arc<dyn KeyStore>> {
@@ -325,27 +347,47 @@ impl App {
         append: Append,
         sends_max: u32,
     ) -> Result<factum_core::Receipt, AppendError> {
-        let mut append = append;
-        let mut sent = 1;
-        while let Err(error) = personal::seal(&mut append, self.key_store()).await {
-            let error = match error {
-                KeyError::Away { .. } => AppendError::Unavailable { why: error.to_string().into() },
-                other => AppendError::Unsupported { what: other.to_string().into() },
-            };
-            if !error.is_retryable() || sent >= sends_max {
-                return Err(error);
+        let span = span::append(&append);
+        let (done, sent) = self.send_until(append, sends_max).instrument(span.clone()).await;
+        self.0.meters.append_retries.increment(u64::from(sent - 1));
+        span.record("attempts", sent);
+        match &done {
+            Ok(receipt) => {
+                span.record("position", receipt.position.0);
+                span::end(&span, if receipt.replayed { "replayed" } else { "done" });
             }
+            // Whether that is a failure is for who decides on it.
+            Err(AppendError::Conflict { .. }) => span::end(&span, "conflict"),
+            Err(error) => span::failed(&span, "failed", error),
+        }
+        done
+    }
+
+    /// Answers how often it was sent, too: at least 1.
+    async fn send_until(
+        &self,
+        mut append: Append,
+        sends_max: u32,
+    ) -> (Result<factum_core::Receipt, AppendError>, u32) {
+        let mut sent = 1;
+        loop {
+            let error = match self.send_once(&mut append).await {
+                Err(error) if error.is_retryable() && sent < sends_max => error,
+                done => return (done, sent),
+            };
+            tracing::debug!(target: "factum", sent, error = %error, "append is sent again");
             self.pause(sent, Duration::from_millis(5), Duration::from_secs(2)).await;
             sent += 1;
         }
-        loop {
-            match self.0.store.append(append.clone()).await {
-                Err(error) if error.is_retryable() && sent < sends_max => {
-                    self.pause(sent, Duration::from_millis(5), Duration::from_secs(2)).await;
-                    sent += 1;
-                }
-                done => return done,
+    }
+
+    async fn send_once(&self, append: &mut Append) -> Result<factum_core::Receipt, AppendError> {
+        match personal::seal(append, self.key_store()).await {
+            Ok(()) => self.0.store.append(append.clone()).await,
+            Err(error @ KeyError::Away { .. }) => {
+                Err(AppendError::Unavailable { why: error.to_string().into() })
             }
+            Err(other) => Err(AppendError::Unsupported { what: other.to_string().into() }),
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod lease;
 pub mod lock;
 pub mod message;
 mod metadata;
+pub mod observe;
 pub mod outbox;
 pub mod personal;
 #[cfg(feature = "planted")]

@@ -23,6 +23,7 @@ mod steps;
 mod timeline;
 
 pub use control::{ControlError, InstanceStatus, ProcessHandle};
+pub(crate) use instance::Given;
 pub use instance::StepError;
 pub use record::Parked;
 pub use route::Route;

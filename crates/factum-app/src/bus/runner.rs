@@ -16,6 +16,7 @@ use crate::{
     },
     describe::Kind,
     event::{Decoder, EventSet, Raw},
+    observe::{TraceContext, meter::DeliveryMeter, span},
     personal::Keys,
 };
 use factum_core::{Check, Position, RecordedEvent, StreamName};
@@ -26,6 +27,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Semaphore, mpsc};
+use tracing::{Instrument, Span};
 
 /// How many keys are handled side by side, at most.
 pub(crate) const LANES_MAX: usize = 64;
@@ -92,6 +94,7 @@ struct Hands<E, H> {
     name: Arc<str>,
     policy: OnError,
     handler: Arc<H>,
+    meter: Arc<DeliveryMeter>,
     marker: PhantomData<fn(E)>,
 }
 
@@ -102,6 +105,7 @@ impl<E, H> Clone for Hands<E, H> {
             name: self.name.clone(),
             policy: self.policy,
             handler: self.handler.clone(),
+            meter: self.meter.clone(),
             marker: PhantomData,
         }
     }
@@ -141,10 +145,31 @@ impl<E: EventSet, H: Handle<E>> Hands<E, H> {
         Done { handled: lane.items.len(), error: None, lane }
     }
 
+    /// Handles an event, and tells of it.
     async fn one(&self, item: &Item<E>, key: &str) -> Result<(), HandlerError> {
+        let begun = self.app.world().now();
+        let span = span::delivery(&self.name, key, &item.envelope);
+        let trace = self.app.begun_with(&span, &item.envelope);
+        let done = self.tried(item, key, trace).instrument(span.clone()).await;
+        self.meter.count(done.is_ok(), begun, self.app.world().now());
+        match &done {
+            Ok(()) => span::end(&span, "handled"),
+            Err(error) => span::failed(&span, "failed", error),
+        }
+        done
+    }
+
+    async fn tried(
+        &self,
+        item: &Item<E>,
+        key: &str,
+        trace: Option<TraceContext>,
+    ) -> Result<(), HandlerError> {
         let mut attempt = 1;
         loop {
-            let delivery = self.delivery(item, key, attempt);
+            Span::current().record("attempts", attempt);
+            let mut delivery = self.delivery(item, key, attempt);
+            delivery.metadata = delivery.metadata.within(trace.clone());
             let done = caught(self.handler.handle(delivery)).await;
             let error = match done {
                 Ok(Ok(())) => return Ok(()),
@@ -155,6 +180,8 @@ impl<E: EventSet, H: Handle<E>> Hands<E, H> {
                 OnError::Retry { attempts, first, .. }
                     if error.retryable && attempt <= attempts =>
                 {
+                    self.meter.retries.increment(1);
+                    tracing::warn!(target: "factum", attempt, error = %error, "is tried again");
                     self.rest(attempt, first).await;
                     attempt += 1;
                 }
@@ -201,6 +228,7 @@ impl<E: EventSet, H: Handle<E>> Runner<E, H> {
                 name: name.into(),
                 policy,
                 handler: Arc::new(handler),
+                meter: Arc::new(DeliveryMeter::new(name)),
                 marker: PhantomData,
             },
             waiting: Vec::new(),

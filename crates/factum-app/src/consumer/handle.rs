@@ -60,6 +60,7 @@ impl ConsumerHandle {
         let progress = self.shared.progress.borrow().clone();
         let Spec { name, version, query, .. } = &self.shared.spec;
         let lag = self.lag(query, progress.through).await?;
+        self.shared.meter.lag(lag);
         Ok(ConsumerStatus { name: name.clone(), version: *version, progress, lag })
     }
 

@@ -5,7 +5,7 @@
 //! when everything up to it is committed.
 
 use super::{
-    Commit, Either, EventError, Failure, Finally, Handler, OnError, RunState,
+    Commit, Either, EventError, Failure, Finally, Handler, OnError, RunState, Spec,
     poll::{caught, race},
     seat::{Interrupt, Seat, Want},
     tenure,
@@ -13,13 +13,16 @@ use super::{
 use crate::{
     Envelope,
     event::{Decoded, Decoder},
+    observe::{meter::Committed, span},
     personal::Keys,
     planted::{Bug, is_on},
 };
 use factum_core::{
-    EventStore, Position, RecordedEvent, Select, Subscribe, next_batch, store::DynBatches,
+    Batch, EventStore, Position, RecordedEvent, Select, Subscribe, Timestamp, next_batch,
+    store::DynBatches,
 };
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How many events are handled, at most, before they are committed.
 const COMMIT_EVENTS_MAX: u64 = 2_000;
@@ -117,6 +120,9 @@ struct Session<'a, H> {
     committed: Position,
     /// Handled since the last commit.
     staged: u64,
+    /// When the first of these was handed over, and when the last was recorded.
+    begun: Timestamp,
+    recorded: Timestamp,
     /// It was told once that it has caught up.
     told_caught_up: bool,
     /// Something was committed.
@@ -132,6 +138,8 @@ impl<'a, H: Handler> Session<'a, H> {
             done: Position::START,
             committed: Position::START,
             staged: 0,
+            begun: Timestamp(0),
+            recorded: Timestamp(0),
             told_caught_up: false,
             progressed: false,
         }
@@ -158,26 +166,45 @@ impl<'a, H: Handler> Session<'a, H> {
                 Ok(None) => continue,
                 Err(end) => return Err(self.keep_done(end).await),
             };
-            let keys = self.keys(&batch.events).await?;
-            // A store delivers at least once: what it repeats was handed over before.
-            let done = self.done;
-            let is_new = |at: Position| at > done || is_on(Bug::HandleRepeated);
-            for event in batch.events.iter().filter(|event| is_new(event.position())) {
-                if let Err(end) = self.take(event, keys.as_ref()).await {
-                    return Err(self.keep_done(end).await);
-                }
-                self.done = event.position();
-                if self.staged >= COMMIT_EVENTS_MAX {
-                    self.commit(false).await?;
-                }
+            let Spec { name, version, .. } = &self.seat.shared.spec;
+            let span = span::batch(name, *version, self.done);
+            let handled = self.batch(&batch).instrument(span.clone()).await;
+            span.record("events", batch.events.len());
+            span.record("position", self.committed.0);
+            span.record("caught_up", batch.caught_up);
+            match &handled {
+                Err(End::Failed(failure)) => span::failed(&span, "failed", failure),
+                Err(End::Interrupted(_)) => span::end(&span, "interrupted"),
+                Ok(()) => span::end(&span, "handled"),
             }
-            self.done = self.done.max(batch.through);
-            self.end_batch(batch.caught_up).await?;
+            handled?;
         }
     }
 
+    /// Hands over what is new in a batch, and commits it.
+    async fn batch(&mut self, batch: &Batch) -> Result<(), End> {
+        if self.staged == 0 {
+            self.begun = self.seat.world.now();
+        }
+        let keys = self.keys(&batch.events).await?;
+        // A store delivers at least once: what it repeats was handed over before.
+        let done = self.done;
+        let is_new = |at: Position| at > done || is_on(Bug::HandleRepeated);
+        for event in batch.events.iter().filter(|event| is_new(event.position())) {
+            if let Err(end) = self.take(event, keys.as_ref()).await {
+                return Err(self.keep_done(end).await);
+            }
+            (self.done, self.recorded) = (event.position(), event.recorded_at());
+            if self.staged >= COMMIT_EVENTS_MAX {
+                self.commit(false).await?;
+            }
+        }
+        self.done = self.done.max(batch.through);
+        self.end_batch(batch.caught_up).await
+    }
+
     /// The next batch; `None` where it was time for something else.
-    async fn next(&mut self, batches: &mut DynBatches) -> Result<Option<factum_core::Batch>, End> {
+    async fn next(&mut self, batches: &mut DynBatches) -> Result<Option<Batch>, End> {
         let seat = self.seat;
         let due = self.handler.due();
         let alarm = async {
@@ -229,7 +256,16 @@ impl<'a, H: Handler> Session<'a, H> {
         let commit = Commit { through: self.done, caught_up };
         self.guarded(async |handler| handler.commit(commit).await).await?;
         self.committed = self.done;
-        self.staged = 0;
+        let now = self.seat.world.now();
+        self.seat.shared.meter.committed(&Committed {
+            events: self.staged,
+            parked: self.handler.parked(),
+            begun: self.begun,
+            recorded: self.recorded,
+            now,
+            caught_up,
+        });
+        (self.staged, self.begun) = (0, now);
         self.progressed = true;
         self.told_caught_up |= caught_up;
         self.reached(self.done, caught_up);
@@ -328,6 +364,7 @@ impl<'a, H: Handler> Session<'a, H> {
             Finally::Skip => {
                 self.staged += 1;
                 self.seat.update(|progress| progress.skipped += 1);
+                self.seat.shared.meter.skipped.increment(1);
                 let skip = async |handler: &mut H| handler.skip(recorded, &error).await;
                 self.guarded(skip).await
             }

@@ -1,7 +1,7 @@
 //! The side of a running consumer that its app holds on to: what it shall do, and what it does.
 
 use super::{Either, Progress, RunState, Spec, race};
-use crate::{lease::Leases, personal::KeyStore, world::World};
+use crate::{lease::Leases, observe::meter::ConsumerMeter, personal::KeyStore, world::World};
 use factum_core::{AnyStore, Position};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -27,11 +27,13 @@ pub(crate) struct Shared {
     pub(crate) spec: Spec,
     pub(crate) want: watch::Sender<Want>,
     pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) meter: ConsumerMeter,
 }
 
 impl Shared {
     pub(crate) fn new(spec: Spec) -> Self {
         Self {
+            meter: ConsumerMeter::new(&spec),
             spec,
             want: watch::Sender::new(Want::default()),
             progress: watch::Sender::new(Progress::default()),
@@ -107,6 +109,8 @@ impl Seat {
     }
 
     pub(crate) fn failed(&self, why: &str) {
+        self.shared.meter.errors.increment(1);
+        tracing::warn!(target: "factum", consumer = self.shared.spec.name, error = why, "failed");
         self.update(|progress| {
             progress.errors += 1;
             progress.last_error = Some(why.into());

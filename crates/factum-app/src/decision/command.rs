@@ -60,6 +60,18 @@ pub enum Reply {
     Failed(String),
 }
 
+impl Reply {
+    /// For who watches.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Nothing(_) => "nothing",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// Why a command has no reply.
 #[derive(thiserror::Error, Debug)]
 #[error("{command}: {source}")]

@@ -10,11 +10,16 @@ use super::{
 use crate::{
     App, Ctx, Envelope, Metadata,
     event::{Draft, EventSet},
+    observe::{
+        meter::{CommandMeter, Outcome},
+        span,
+    },
     planted::{Bug, is_on},
     world::BoxFuture,
 };
 use factum_core::{Append, AppendError, Check, EventStore, Position, Tag};
 use std::{future::IntoFuture, time::Duration};
+use tracing::{Instrument, Span};
 
 /// How often a command is decided, at most, before its caller is told.
 const ATTEMPTS_MAX: u32 = 20;
@@ -78,11 +83,46 @@ impl<'a, D: Decision> IntoFuture for Execute<'a, D> {
     }
 }
 
-/// Does a command.
+/// Does a command, and tells of it.
 pub(crate) async fn run<D: Decision>(
     app: &App,
     command: &D,
     call: &Call,
+) -> Result<Receipt, ExecuteError<D::Refusal>> {
+    let (ctx, meter) = (app.context(&call.metadata), app.meters().command(command.name()));
+    let (begun, span) = (ctx.now(), span::command(command.name(), call.key.as_deref(), &ctx));
+    let ctx = app.traced(&span, ctx);
+    let told = Told { span: &span, meter: &meter };
+    let done = decided(app, command, (call, ctx), told).instrument(span.clone()).await;
+    let outcome = Outcome::of(&done);
+    meter.count(outcome, begun, app.world().now());
+    match &done {
+        Ok(receipt) => {
+            span.record("events", receipt.ids.len());
+            span.record("position", receipt.position.0);
+            span::end(&span, outcome.name());
+        }
+        Err(ExecuteError::Refused(refusal)) => {
+            span.record("error", tracing::field::debug(refusal));
+            span::end(&span, outcome.name());
+        }
+        Err(error) => span::failed(&span, outcome.name(), error),
+    }
+    done
+}
+
+/// To whom it is told what a command comes to.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    span: &'a Span,
+    meter: &'a CommandMeter,
+}
+
+async fn decided<D: Decision>(
+    app: &App,
+    command: &D,
+    (call, ctx): (&Call, Ctx),
+    told: Told<'_>,
 ) -> Result<Receipt, ExecuteError<D::Refusal>> {
     command.validate().map_err(ExecuteError::Refused)?;
     let key = call.key.as_ref().map(|key| keyed::tag(command.name(), key)).transpose()?;
@@ -90,12 +130,14 @@ pub(crate) async fn run<D: Decision>(
         return Ok(first);
     }
     let boundary = command.boundary()?;
-    if D::State::boundaries(&boundary).iter().any(|one| !one.is_some()) {
+    let reads = D::State::boundaries(&boundary);
+    if reads.iter().any(|one| !one.is_some()) {
         return Err(ExecuteError::NoBoundary { command: command.name() });
     }
-    let ctx = app.context(&call.metadata);
+    told.span.record("boundary", tracing::field::display(span::Reads(&reads)));
     let mut job = Job { app, command, boundary: &boundary, ctx, key };
     for attempt in 0..ATTEMPTS_MAX {
+        told.span.record("attempts", attempt + 1);
         let end = match job.attempt(attempt == 0).await {
             Err(ExecuteError::Append(AppendError::Unknown { .. }))
                 if is_on(Bug::DecideAnewAfterLostReply) =>
@@ -105,7 +147,10 @@ pub(crate) async fn run<D: Decision>(
             }
             Ok(Attempt::Done(receipt)) if receipt.nothing.is_some() => Some(Ok(receipt)),
             Ok(Attempt::Done(receipt)) => return Ok(receipt),
-            Ok(Attempt::Conflict) => None,
+            Ok(Attempt::Conflict) => {
+                told.meter.conflicts.increment(1);
+                None
+            }
             Err(refused @ ExecuteError::Refused(_)) => Some(Err(refused)),
             Err(error) => return Err(error),
         };

@@ -5,6 +5,7 @@ use crate::{
     App, Metadata,
     consumer::{Either, Shared, Stop, race},
     message::{Delivered, Deliveries, next_batch},
+    observe::span,
 };
 use factum_core::{Append, AppendError, Check, EventStore, Position, Query, Tag};
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -68,7 +69,9 @@ impl Receiver {
             let next = race(self.stop.asked(), next_batch(&mut *deliveries, most)).await;
             let stored = match next {
                 Either::First(()) => break,
-                Either::Second(Ok(batch)) => self.store(batch).await,
+                Either::Second(Ok(batch)) => {
+                    span::received(&self.category, batch.len(), self.store(batch)).await
+                }
                 Either::Second(Err(error)) => Err(error.to_string()),
             };
             if let Err(why) = stored {

@@ -14,6 +14,7 @@ use crate::{
     App, AppBuilder, Metadata,
     consumer::{Either, Stop, race},
     metadata,
+    observe::span,
 };
 use factum_core::{
     Append, AppendError, ContentType, EventData, EventStore, EventType, InvalidName, StreamName,
@@ -217,7 +218,8 @@ impl Taken<'_> {
                 Either::First(()) => break,
                 Either::Second(batch) => batch?,
             };
-            if let Err(why) = self.batch(batch).await {
+            let count = batch.len();
+            if let Err(why) = span::received(&self.of.name, count, self.batch(batch)).await {
                 return Err(End::Away(why));
             }
             *attempt = 0;

@@ -9,12 +9,14 @@ use crate::{
     consumer::{Either, race},
     context::mix,
     message::{Outgoing, PublishError, Publisher},
+    observe::{meter::RelayMeter, span},
     planted::{Bug, is_on},
     world::{World, uuid_v7},
 };
 use factum_core::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
+use tracing::Instrument;
 
 /// How a relay works.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,6 +107,7 @@ pub struct Relay {
     publisher: Arc<dyn Publisher>,
     options: RelayOptions,
     name: String,
+    meter: Arc<RelayMeter>,
 }
 
 /// A relay that runs. Dropped, it ends after its turn.
@@ -123,7 +126,7 @@ impl Relay {
         options: RelayOptions,
     ) -> Self {
         let name = uuid_v7(world.now(), world.random(), world.random()).to_string();
-        Self { world, outbox, publisher, options, name }
+        Self { world, outbox, publisher, options, name, meter: Arc::new(RelayMeter::new()) }
     }
 
     /// Takes a batch of rows, publishes it, and writes what became of it.
@@ -132,13 +135,32 @@ impl Relay {
     ///
     /// The outbox does not answer. What was published and not marked is published again.
     pub async fn turn(&self) -> Result<Turn, OutboxError> {
+        let (span, begun) = (span::relay(&self.name), self.world.now());
+        let done = self.take_turn().instrument(span.clone()).await;
+        match &done {
+            Ok(turn) => {
+                span.record("claimed", turn.claimed);
+                span.record("published", turn.published);
+                span.record("failed", turn.failed);
+                span.record("dead", turn.dead);
+                span::end(&span, "done");
+                self.meter.count(turn, begun, self.world.now());
+            }
+            Err(error) => span::failed(&span, "failed", error),
+        }
+        done
+    }
+
+    async fn take_turn(&self) -> Result<Turn, OutboxError> {
         let now = self.world.now();
         let until = later(now, self.options.claim);
         let (relay, rows_max) = (self.name.clone(), self.options.batch_max);
         let rows = self.outbox.claim(Claim { relay, rows_max, now, until }).await?;
-        if rows.is_empty() {
+        let Some(oldest) = rows.first() else {
+            self.meter.nothing();
             return Ok(Turn::default());
-        }
+        };
+        self.meter.lag(oldest.created_at, now);
         if is_on(Bug::MarkBeforePublish) {
             let all = rows.iter().map(|row| settled(row, Outcome::Published)).collect();
             self.outbox.settle(&self.name, all, now).await?;

@@ -9,7 +9,7 @@ use crate::{
     Ctx, Metadata,
     decision::{CommandSet, Reply},
 };
-use factum_core::{Timestamp, Uuid};
+use factum_core::{Position, Timestamp, Uuid};
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -52,6 +52,26 @@ pub(crate) enum Given<E> {
 }
 
 impl<E> Given<E> {
+    /// Which kind of input, for who watches.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Event(_) => "event",
+            Self::TimedOut { .. } => "timeout",
+            Self::Replied { .. } => "reply",
+            Self::Parked { .. } => "parked",
+            Self::Resumed { .. } => "resumed",
+            Self::Skipped { .. } => "skipped",
+        }
+    }
+
+    /// Where the event is that it is, if it is one.
+    pub(crate) fn position(&self) -> Option<Position> {
+        match self {
+            Self::Event(arrived) => Some(Position(arrived.place.position)),
+            _ => None,
+        }
+    }
+
     /// What is known about the step that it becomes: correlation and actor go on through it.
     pub(crate) fn metadata(&self, before: Option<&Record>) -> Metadata {
         let found = match self {

@@ -70,6 +70,18 @@ pub(crate) enum Status {
     Failed(String),
 }
 
+impl Status {
+    /// For who watches.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Compensating(_) => "compensating",
+            Self::Ended => "ended",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// Where an event stands. An old event that was split is several parts at one position.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Place {

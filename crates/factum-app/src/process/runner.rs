@@ -19,11 +19,13 @@ use crate::{
     consumer::{Commit, EventError, Failure, Handler, caught},
     decision::{CommandSet, DispatchError, Reply},
     event::{Decoder, EventSet, Raw},
+    observe::span,
     personal::Keys,
     planted::{Bug, is_on},
 };
 use factum_core::{Check, Position, RecordedEvent, Timestamp, Uuid};
 use std::{sync::Arc, time::Duration};
+use tracing::Instrument;
 
 /// How often a command is tried before it is parked.
 pub(crate) const ATTEMPTS_MAX: u32 = 10;
@@ -71,9 +73,15 @@ impl<P: Process> Runner<P> {
     ) -> Result<bool, Trouble> {
         let Held { expected, record } = self.pending.held(key).await?;
         let ctx = self.app.context(&given.metadata(record.as_ref())).at(now);
-        let Some((id, step)) = instance::advance::<P>(key, record, given, &ctx)? else {
+        let span = span::step(P::NAME, key, &given, &ctx);
+        let ctx = self.app.traced(&span, ctx);
+        let advanced = span.in_scope(|| instance::advance::<P>(key, record, given, &ctx));
+        let Some((id, step)) = advanced.inspect_err(|why| span::failed(&span, "failed", why))?
+        else {
+            span::end(&span, "ignored");
             return Ok(false);
         };
+        span::end(&span, step.instance.status.name());
         self.pending.push(key, Taken { id, step, expected, metadata: ctx.metadata() })?;
         if self.pending.is_full() {
             self.flush(None).await?;
@@ -248,9 +256,18 @@ async fn done<P: Process>(app: &App, sent: Sent) -> Result<Reply, DispatchError>
         retryable: false,
         source: source.into(),
     };
+    let span = span::dispatch(P::NAME, &command.name, id, &metadata);
+    let trace = app.begun(&span, &metadata);
+    let metadata = metadata.within(trace);
     let command = instance::decode::<P>(command).map_err(|error| given_up(error.to_string()))?;
     let call = Call { key: Some(id.to_string()).filter(|_| !is_on(Bug::SendWithoutKey)), metadata };
-    caught(command.dispatch(app, call)).await.map_err(given_up)?
+    let dispatched = caught(command.dispatch(app, call)).instrument(span.clone()).await;
+    let done = dispatched.map_err(given_up).flatten();
+    match &done {
+        Ok(reply) => span::end(&span, reply.name()),
+        Err(error) => span::failed(&span, "failed", error),
+    }
+    done
 }
 
 /// Why an input was not taken.

@@ -19,6 +19,7 @@ mod hooked;
 mod leases;
 mod lock;
 mod messages;
+mod observed;
 mod payments;
 #[cfg(feature = "personal")]
 mod personal;
