@@ -21,4 +21,3 @@ pub use dead::{DeadLetter, DeadLetterError, DeadLetters};
 pub use delivery::{Delivery, Handle, HandlerError, Mediator};
 
 pub(crate) use letters::Letters;
-pub(crate) use runner::Runner;

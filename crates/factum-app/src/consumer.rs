@@ -27,5 +27,4 @@ pub use start::StartError;
 
 pub(crate) use options::query_of;
 pub(crate) use poll::{Either, caught, race, said};
-pub(crate) use seat::Shared;
 pub(crate) use start::{Consumers, Planned, Running};

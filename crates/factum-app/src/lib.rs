@@ -30,7 +30,6 @@ pub mod decision;
 pub mod describe;
 mod envelope;
 pub mod event;
-pub mod inbox;
 pub mod lease;
 pub mod lock;
 pub mod message;

@@ -41,23 +41,6 @@ pub struct Delivery<E> {
 }
 
 impl<E> Delivery<E> {
-    /// The same, of another event.
-    pub(crate) fn map<T>(self, into: impl FnOnce(E) -> T) -> Delivery<T> {
-        Delivery {
-            event: into(self.event),
-            message: self.message,
-            key: self.key,
-            id: self.id,
-            recorded_at: self.recorded_at,
-            metadata: self.metadata,
-            attempt: self.attempt,
-            handler: self.handler,
-            app: self.app,
-            commands: self.commands,
-            recorded: self.recorded,
-        }
-    }
-
     /// The app, to read with. What is done with [`Delivery::execute`] is done once; what is done
     /// otherwise may be done again.
     #[must_use]

@@ -125,7 +125,7 @@ struct Done<E> {
 }
 
 /// A handler that runs.
-pub(crate) struct Runner<E, H> {
+struct Runner<E, H> {
     hands: Hands<E, H>,
     letters: Letters,
     /// In the order in which they came first.
@@ -219,7 +219,7 @@ impl<E: EventSet, H: Handle<E>> Hands<E, H> {
 }
 
 impl<E: EventSet, H: Handle<E>> Runner<E, H> {
-    pub(crate) fn new(app: &App, name: &str, policy: OnError, handler: H) -> Self {
+    fn new(app: &App, name: &str, policy: OnError, handler: H) -> Self {
         Self {
             letters: Letters::new(app.clone(), name),
             place: Checkpoint::new(app.clone(), name),

@@ -97,22 +97,11 @@ impl AppBuilder {
 
     /// The same, where the name of an event may be none.
     pub(crate) fn plan<H: Handler>(
-        self,
-        spec: Result<Spec, StartError>,
-        make: impl FnOnce(&App) -> H + Send + 'static,
-    ) -> Self {
-        self.plan_beside(spec, make, |_, _| {})
-    }
-
-    /// The same, with something that begins beside it.
-    pub(crate) fn plan_beside<H: Handler>(
         mut self,
         spec: Result<Spec, StartError>,
         make: impl FnOnce(&App) -> H + Send + 'static,
-        beside: impl FnOnce(&App, &Seat) + Send + 'static,
     ) -> Self {
         let begin = move |app: &App, mut seat: Seat| {
-            beside(app, &seat);
             let handler = make(app);
             seat.leases = seat.leases.take().filter(|_| handler.is_shared());
             app.world().spawn(Box::pin(run::run(handler, seat)));

@@ -5,7 +5,6 @@ use factum_app::{
     App, Ctx, Decision, EventStore, MemoryStore, OnError, Outcome, Query, State, World,
     bus::{Delivery, HandlerError},
     command, emit, event,
-    inbox::Inbox,
     message::{MemoryBroker, MemoryLimits, Message, Outgoing, Publisher, Subscription},
 };
 use factum_core::{Bytes, EventType, Read};
@@ -93,17 +92,15 @@ impl Depot {
                 Ok(())
             }
         };
-        let inbox = Inbox::new(self.broker.clone(), Subscription::shared("depot", ["parcels.#"]));
+        let subscription = Subscription::shared("depot", ["parcels.#"]);
         // Slow, so that it may be killed while an append is on its way there or back.
         let slow = Chances { delay_max: Duration::from_millis(40), ..Chances::NONE };
         let faults = Faults::seeded(self.world.seed(), slow);
         let store = FaultyStore::new(self.store.clone(), faults, Arc::new(process.clone()));
-        let app = App::builder(store).world(Arc::new(process.clone())).on_message(
-            "parcels",
-            OnError::Park,
-            inbox,
-            handler,
-        );
+        let app = App::builder(store)
+            .world(Arc::new(process.clone()))
+            .receive("parcels", self.broker.clone(), subscription)
+            .on("book", OnError::Park, handler);
         (process.clone(), self.world.run(app.start()).unwrap())
     }
 
@@ -205,12 +202,12 @@ fn what_fails_for_good_holds_up_its_key_until_it_is_replayed() {
     depot.run_for(10);
     let before = BTreeMap::from([(2, vec![1, 2])]);
     assert_eq!(depot.booked(), all(3, 5).into_iter().chain(before).collect());
-    let letters = depot.world.run(app.dead_letters().list("parcels")).unwrap();
+    let letters = depot.world.run(app.dead_letters().list("book")).unwrap();
     let first = &letters[0];
     assert_eq!((letters.len(), first.error.as_deref()), (3, Some("no such address")));
-    assert!(first.metadata.windows(10).any(|part| part == b"\"id\":\"2-3\""), "{first:?}");
+    assert!(first.metadata.windows(6).any(|part| part == b"/depot"), "{first:?}");
     *depot.poison.lock().unwrap() = None;
-    depot.world.run(app.dead_letters().replay("parcels", &first.lane)).unwrap();
+    depot.world.run(app.dead_letters().replay("book", &first.lane)).unwrap();
     depot.run_for(10);
     assert_eq!(depot.booked(), all(3, 5));
 }
@@ -229,6 +226,5 @@ fn what_is_no_message_is_put_aside_and_what_is_not_of_the_set_is_left_out() {
     assert_eq!(depot.booked(), all(1, 1));
     let dead = depot.broker.dead_letters("depot").remove(0);
     assert_eq!(dead.message.unwrap_err().bytes, bytes);
-    let status = depot.world.run(app.consumers()).unwrap().remove(0);
-    assert!(status.progress.last_error.as_deref().is_some_and(|why| why.contains("specversion")));
+    assert_eq!(app.receiving("parcels").unwrap().borrow().refused, 1);
 }

@@ -7,10 +7,13 @@ use factum_app::{
     event,
     message::{MemoryBroker, Message, Outgoing, Publisher, ReceiverState, Receiving, Subscription},
 };
-use factum_core::{EventType, Query, Read, RecordedEvent};
+use factum_core::{Append, EventData, EventType, Query, Read, RecordedEvent, StreamName};
 use factum_testkit::{Chances, Fault, Faults, FaultyStore};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
+
+/// Longer than anything here takes, on any machine.
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[event("parcel.sent")]
 struct ParcelSent {
@@ -36,7 +39,7 @@ async fn start(broker: &MemoryBroker, store: impl EventStore) -> App {
 /// Waits until what is known of the receiver is so.
 async fn until(app: &App, so: impl FnMut(&Receiving) -> bool) -> Receiving {
     let mut status = app.receiving("desk-1").unwrap();
-    let waited = tokio::time::timeout(Duration::from_secs(20), status.wait_for(so)).await;
+    let waited = tokio::time::timeout(LIMIT, status.wait_for(so)).await;
     waited
         .unwrap_or_else(|_| panic!("{:?}", app.receiving("desk-1").unwrap().borrow()))
         .unwrap()
@@ -96,6 +99,37 @@ async fn what_comes_again_is_known_whether_its_id_is_a_uuid_or_not() {
     app.stop().await;
 }
 
+/// A service that hears itself, and two receivers that hear one message.
+#[tokio::test]
+async fn a_message_whose_id_is_another_events_is_stored_once_all_the_same() {
+    let (broker, store) = (MemoryBroker::new(), MemoryStore::new());
+    let group = |name: &str| Subscription::shared(name, ["parcel.*"]).from_oldest();
+    let app = App::builder(store.clone())
+        .receive("desk-1", broker.clone(), group("desk"))
+        .receive("office", broker.clone(), group("office"))
+        .start()
+        .await
+        .unwrap();
+    let id = "00000000-0000-4000-8000-00000000000a";
+    let own = EventData::new(id.parse().unwrap(), EventType::new("own").unwrap(), "{}");
+    store.append(Append::to(StreamName::new("own-1").unwrap(), [own])).await.unwrap();
+    let batch = [sent(id, 7, 1), sent("2", 7, 2), sent(id, 7, 1)];
+    publish(&broker, &batch).await;
+    publish(&broker, &batch).await;
+    for name in ["desk-1", "office"] {
+        let mut status = app.receiving(name).unwrap();
+        let all = status.wait_for(|now| now.received + now.repeated == 6);
+        let end = tokio::time::timeout(LIMIT, all).await.unwrap().unwrap().clone();
+        assert_eq!((end.received, end.repeated, end.refused), (2, 4, 0), "{name}");
+    }
+    app.stop().await;
+    let events = events(&store, "parcel.sent").await;
+    for name in ["desk%2D1", "office"] {
+        let of = events.iter().filter(|one| one.stream().as_str().contains(name));
+        assert_eq!(of.map(step).collect::<Vec<_>>(), [1, 2], "{name}");
+    }
+}
+
 /// Nothing is acknowledged that is not durable, and nothing that was is there twice.
 #[tokio::test]
 async fn nothing_is_lost_and_nothing_twice_while_broker_and_store_come_and_go() {
@@ -125,7 +159,7 @@ async fn nothing_is_lost_and_nothing_twice_while_broker_and_store_come_and_go() 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), is_all).await.unwrap();
+    tokio::time::timeout(LIMIT, is_all).await.unwrap();
     app.stop().await;
     let events = events(&store, "parcel.sent").await;
     assert_eq!(events.len(), 300);
