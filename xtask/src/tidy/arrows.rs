@@ -44,7 +44,7 @@ const ADAPTER_MAY_USE: &[&str] = &["factum-core", "factum-app"];
 
 /// Not published: may use whatever they like, and nobody uses them, but tests the servers.
 const UNPUBLISHED: &[&str] =
-    &["factum-prove", "factum-services", "factum-sim", "shop-services", "xtask"];
+    &["factum-prove", "factum-services", "factum-sim", "observed", "shop-services", "xtask"];
 
 /// Starts real servers for whoever's tests want one.
 const SERVICES: &str = "factum-services";
