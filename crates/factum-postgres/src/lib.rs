@@ -14,6 +14,7 @@
 //! | `terms` | the locks of an append |
 //! | `read`, `select` | a cursor and its batches; a query, in SQL |
 //! | `tail`, `listen`, `waits` | the settled head, notifications, who holds it back |
+//! | `outbox`, `inbox`, `beside` | messages to publish, messages that were handled, with `app` |
 //! | `schema` | the tables and functions |
 //! | `target` | rows of projections, with the feature `app` |
 //! | `pool` | connections |
@@ -21,11 +22,17 @@
 //! The order of judgement, and all that is decided there, is [`factum_core::judge`]'s.
 
 mod append;
+#[cfg(feature = "app")]
+mod beside;
 mod error;
 mod heads;
+#[cfg(feature = "app")]
+mod inbox;
 mod inline;
 mod listen;
 mod options;
+#[cfg(feature = "app")]
+mod outbox;
 mod pool;
 mod read;
 mod schema;
@@ -41,8 +48,12 @@ mod terms;
 mod waits;
 
 pub use error::OpenError;
+#[cfg(feature = "app")]
+pub use inbox::PostgresInbox;
 pub use inline::AppendWithError;
 pub use options::{Clock, Listen, Options};
+#[cfg(feature = "app")]
+pub use outbox::PostgresOutbox;
 pub use read::PostgresBatches;
 pub use store::PostgresStore;
 #[cfg(feature = "app")]

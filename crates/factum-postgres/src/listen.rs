@@ -33,7 +33,8 @@ impl Listener {
     pub(crate) async fn interval(&mut self, shared: &Shared) -> Duration {
         let options = &shared.options;
         let pauses = self.failed.is_some_and(|at| at.elapsed() < PAUSE);
-        if let Some(address) = address(shared).filter(|_| self.listener.is_none() && !pauses) {
+        let address = address(options, &shared.address);
+        if let Some(address) = address.filter(|_| self.listener.is_none() && !pauses) {
             self.listener = listen(address, &shared.place.channel).await.ok();
             self.failed = self.listener.is_none().then(Instant::now);
         }
@@ -58,16 +59,20 @@ impl Listener {
     }
 }
 
-fn address(shared: &Shared) -> Option<PgConnectOptions> {
-    match &shared.options.listen {
-        Listen::Same if shared.options.pooler => None,
-        Listen::Same => Some(shared.address.clone()),
+/// Where to listen, of who has this address; `None` where nobody can.
+pub(crate) fn address(options: &Options, own: &PgConnectOptions) -> Option<PgConnectOptions> {
+    match &options.listen {
+        Listen::Same if options.pooler => None,
+        Listen::Same => Some(own.clone()),
         Listen::At(address) => Some((**address).clone()),
         Listen::Off => None,
     }
 }
 
-async fn listen(address: PgConnectOptions, channel: &str) -> Result<PgListener, sqlx::Error> {
+pub(crate) async fn listen(
+    address: PgConnectOptions,
+    channel: &str,
+) -> Result<PgListener, sqlx::Error> {
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(address);
     let mut listener = PgListener::connect_with(&pool).await?;
     // Where the server goes away, this is to notice it, and not to wait for it.

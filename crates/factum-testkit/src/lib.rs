@@ -33,6 +33,7 @@
 //! | [`build`] | events and checks in few words |
 //! | [`difference`] | assertions that show where two values differ |
 //! | [`brokers`] | the suite that every broker passes |
+//! | [`outboxes`] | the suite that every outbox and inbox passes |
 //! | [`wait`] | waiting without a runtime: `block_on`, limits |
 //! | [`scenario`] | given, when, then |
 //! | [`faults`] | a store that fails as stores do: by a plan, or by a seed |
@@ -48,6 +49,7 @@ mod cases;
 pub mod difference;
 pub mod faults;
 pub mod harness;
+pub mod outboxes;
 mod referee;
 pub mod run;
 pub mod sample;

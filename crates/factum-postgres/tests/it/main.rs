@@ -8,6 +8,8 @@ mod crashes;
 mod following;
 mod inline;
 mod opening;
+#[cfg(feature = "app")]
+mod outbox;
 mod support;
 #[cfg(feature = "app")]
 mod target;

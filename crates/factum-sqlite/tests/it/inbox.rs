@@ -1,64 +1,84 @@
-//! The inbox in SQLite: a message that comes again has no effect a second time, and one whose
-//! transaction was undone has it when it comes again.
+//! The inbox in SQLite, against the suite of inboxes.
 
 use crate::support::open;
 use factum_app::message::Message;
 use factum_core::Timestamp;
-use factum_sqlite::{SqliteInbox, SqliteStore, inbox::is_first, sqlx};
-use factum_testkit::block_on;
+use factum_sqlite::{AppendWithError, SqliteInbox, SqliteStore, inbox::is_first, sqlx};
+use factum_testkit::{
+    Boxed, block_on,
+    outboxes::{InboxUnderTest, Made, inbox},
+};
 use sqlx::SqliteConnection;
+use tempfile::TempDir;
 
-fn message(id: &str) -> Message {
-    Message::new(id, "/payments", "payment.received")
+struct Service {
+    dir: TempDir,
+    on: Option<(SqliteStore, SqliteInbox)>,
 }
 
-/// Takes a message in, and counts it; fails on demand after that.
-fn handle(store: &SqliteStore, consumer: &'static str, message: Message, fail: bool) -> bool {
-    let handling = async move |connection: &mut SqliteConnection| {
-        let is_first = is_first(connection, consumer, &message).await?;
-        if is_first {
-            sqlx::query("UPDATE balance SET amount = amount + 1").execute(connection).await?;
-        }
-        if fail { Err(sqlx::Error::RowNotFound) } else { Ok(is_first) }
-    };
-    block_on(store.write(handling)).unwrap_or(false)
+impl Service {
+    fn store(&self) -> &SqliteStore {
+        &self.on.as_ref().unwrap().0
+    }
 }
 
-fn amount(store: &SqliteStore) -> i64 {
-    let amount = async |connection: &mut SqliteConnection| {
-        sqlx::query_scalar("SELECT amount FROM balance").fetch_one(connection).await
-    };
-    block_on(store.write::<_, sqlx::Error, _>(amount)).unwrap()
+impl InboxUnderTest for Service {
+    fn handle<'a>(
+        &'a self,
+        consumer: &'a str,
+        message: &'a Message,
+        undo: bool,
+    ) -> Boxed<'a, Made<bool>> {
+        let (consumer, message) = (consumer.to_owned(), message.clone());
+        let handling = async move |connection: &mut SqliteConnection| {
+            let is_first = is_first(connection, &consumer, &message).await?;
+            if is_first {
+                let sql = "UPDATE balance SET amount = amount + 1";
+                sqlx::query(sql).execute(connection).await?;
+            }
+            if undo { Err(sqlx::Error::RowNotFound) } else { Ok(is_first) }
+        };
+        Box::pin(async move {
+            match self.store().write(handling).await {
+                Err(AppendWithError::Inline(sqlx::Error::RowNotFound)) => Ok(false),
+                other => Ok(other?),
+            }
+        })
+    }
+
+    fn balance(&self) -> Boxed<'_, Made<i64>> {
+        let amount = async |connection: &mut SqliteConnection| {
+            sqlx::query_scalar("SELECT amount FROM balance").fetch_one(connection).await
+        };
+        Box::pin(async move { Ok(self.store().write::<_, sqlx::Error, _>(amount).await?) })
+    }
+
+    fn restart(&mut self) -> Boxed<'_, Made<()>> {
+        Box::pin(async {
+            self.on = None;
+            let store = open(&self.dir.path().join("app.db"));
+            let inbox = SqliteInbox::beside(&store).await?;
+            self.on = Some((store, inbox));
+            Ok(())
+        })
+    }
+
+    fn forget(&self, before: Timestamp, rows_max: u32) -> Boxed<'_, Made<u64>> {
+        let inbox = &self.on.as_ref().unwrap().1;
+        Box::pin(async move { Ok(inbox.forget(before, rows_max).await?) })
+    }
 }
 
 #[test]
-fn a_message_has_its_effect_once_for_each_consumer() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("app.db");
-    let store = open(&path);
-    let make = async |connection: &mut SqliteConnection| {
-        let sql = "CREATE TABLE balance (amount INTEGER); INSERT INTO balance VALUES (0)";
-        sqlx::raw_sql(sql).execute(connection).await.map(drop)
-    };
-    block_on(store.write(make)).unwrap();
-    let inbox = block_on(SqliteInbox::beside(&store)).unwrap();
-    assert!(!handle(&store, "a", message("1"), true), "it was undone");
-    assert_eq!(amount(&store), 0);
-    assert!(handle(&store, "a", message("1"), false));
-    assert!(!handle(&store, "a", message("1"), false));
-    assert!(handle(&store, "b", message("1"), false), "another consumer");
-    let other = Message { source: "/other".into(), ..message("1") };
-    assert!(handle(&store, "a", other, false), "of another source it is another message");
-    assert_eq!(amount(&store), 3);
-    // Remembered over a restart, and forgotten by age.
-    let store = {
-        drop((inbox, store));
-        open(&path)
-    };
-    let inbox = block_on(SqliteInbox::beside(&store)).unwrap();
-    assert!(!handle(&store, "a", message("1"), false));
-    assert_eq!(block_on(inbox.forget(Timestamp(1), 9)), Ok(0));
-    assert_eq!(block_on(inbox.forget(Timestamp(i64::MAX), 2)), Ok(2));
-    assert_eq!(block_on(inbox.forget(Timestamp(i64::MAX), 2)), Ok(1));
-    assert!(handle(&store, "a", message("1"), false));
+fn the_suite() {
+    let mut service = Service { dir: tempfile::tempdir().unwrap(), on: None };
+    block_on(async {
+        service.restart().await.unwrap();
+        let make = async |connection: &mut SqliteConnection| {
+            let sql = "CREATE TABLE balance (amount INTEGER); INSERT INTO balance VALUES (0)";
+            sqlx::raw_sql(sql).execute(connection).await.map(drop)
+        };
+        service.store().write(make).await.unwrap();
+        inbox(service).await.unwrap();
+    });
 }

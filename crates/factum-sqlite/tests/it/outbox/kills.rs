@@ -1,21 +1,20 @@
 //! Killed with `kill -9` at any moment between enqueueing, publishing and marking, two processes
 //! over one file, and started again: each committed row gets to the broker, in order for its key.
 
-use super::{LONG, TOPIC, brisk, run, world};
+use super::{LONG, run, world};
 use crate::support::{as_child, child, open};
 use factum_app::{
-    message::{Message, Outgoing, PublishError, Publisher},
+    message::{Message, Outgoing},
     outbox::{Outbox, Relay, RelayOptions},
-    world::BoxFuture,
 };
 use factum_sqlite::{
     SqliteOutbox, SqliteStore,
     outbox::enqueue,
     sqlx::{self, SqliteConnection},
 };
+use factum_testkit::outboxes::FileBroker;
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,39 +24,8 @@ use std::{
 const ROUNDS: u64 = 5;
 const KEYS: u64 = 5;
 
-/// A broker that outlives whoever publishes: a file, to which each message is appended with one
-/// write. What is in it was confirmed, or its confirmation was lost.
-#[derive(Debug)]
-struct FileBroker(File);
-
 fn broker_of(file: &Path) -> PathBuf {
     file.with_extension("broker")
-}
-
-impl FileBroker {
-    fn open(file: &Path) -> Self {
-        Self(OpenOptions::new().create(true).append(true).open(broker_of(file)).unwrap())
-    }
-}
-
-impl Publisher for FileBroker {
-    fn max_bytes(&self) -> u64 {
-        1 << 20
-    }
-
-    fn publish<'a>(
-        &'a self,
-        batch: &'a [Outgoing],
-    ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
-        Box::pin(async move {
-            for one in batch {
-                let line = format!("{}\n", one.message.id);
-                (&self.0).write_all(line.as_bytes()).unwrap();
-                tokio::task::yield_now().await;
-            }
-            batch.iter().map(|_| Ok(())).collect()
-        })
-    }
 }
 
 /// One transaction: the next number of a key, in the application's table and in the outbox.
@@ -69,18 +37,25 @@ async fn place(store: &SqliteStore, key: u64) -> i64 {
             sqlx::query_scalar(next).bind(key.cast_signed()).fetch_one(&mut *connection).await?;
         let message = Message::new(format!("{key}-{number}"), "/orders", "order.placed");
         let message = message.key(key.to_string());
-        enqueue(connection, &[Outgoing::new(TOPIC, message)]).await?;
+        enqueue(connection, &[Outgoing::new("orders", message)]).await?;
         Ok::<_, sqlx::Error>(number)
     };
     store.write(placing).await.unwrap()
 }
 
 fn options() -> RelayOptions {
-    RelayOptions { claim: Duration::from_millis(300), batch_max: 16, ..brisk() }
+    RelayOptions {
+        batch_max: 16,
+        claim: Duration::from_millis(300),
+        poll: Duration::from_millis(20),
+        pause_min: Duration::from_millis(5),
+        pause_max: Duration::from_millis(50),
+        ..RelayOptions::default()
+    }
 }
 
 fn relay(outbox: &SqliteOutbox, file: &Path) -> Relay {
-    let broker = Arc::new(FileBroker::open(file));
+    let broker = Arc::new(FileBroker::open(&broker_of(file)).unwrap());
     Relay::new(world(), Arc::new(outbox.clone()), broker, options())
 }
 
@@ -143,25 +118,8 @@ fn nothing_committed_is_lost_and_each_key_is_in_order() {
         };
         store.write(all).await.unwrap()
     });
-    check(&file, &placed);
-}
-
-fn check(file: &Path, placed: &[(i64, i64)]) {
-    let mut came: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    let lines = BufReader::new(File::open(broker_of(file)).unwrap()).lines();
-    let mut again = 0;
-    for line in lines {
-        let line = line.unwrap();
-        let (key, number) = line.split_once('-').unwrap();
-        let numbers = came.entry(key.parse().unwrap()).or_default();
-        let number = number.parse().unwrap();
-        match numbers.contains(&number) {
-            true => again += 1,
-            false => numbers.push(number),
-        }
-    }
-    assert!(placed.len() as u64 == KEYS, "{placed:?}; {again} came again");
-    for (key, count) in placed {
-        assert_eq!(came[key], (1..=*count).collect::<Vec<_>>(), "of key {key}");
-    }
+    let (came, _) = FileBroker::came(&broker_of(&file)).unwrap();
+    let want = placed.iter().map(|(key, count)| (key.to_string(), (1..=*count).collect()));
+    assert_eq!(came, want.collect::<BTreeMap<_, Vec<_>>>());
+    assert_eq!(placed.len() as u64, KEYS);
 }

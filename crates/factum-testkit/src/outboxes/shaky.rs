@@ -1,23 +1,30 @@
-//! A way to a broker on which confirmations get lost, and messages do not get there.
+//! A way to a broker that takes its time, on which confirmations get lost, and messages do not get
+//! there.
 
 use factum_app::{
+    World,
     message::{MemoryBroker, Outgoing, PublishError, Publisher},
     world::BoxFuture,
 };
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 #[derive(Debug)]
 pub(super) struct Shaky {
     broker: MemoryBroker,
+    world: Arc<dyn World>,
     state: AtomicU64,
 }
 
 impl Shaky {
-    pub(super) fn new(broker: MemoryBroker, seed: u64) -> Self {
-        Self { broker, state: AtomicU64::new(seed) }
+    pub(super) fn new(broker: MemoryBroker, world: Arc<dyn World>, seed: u64) -> Self {
+        Self { broker, world, state: AtomicU64::new(seed) }
     }
 
     /// SplitMix64.
@@ -26,6 +33,18 @@ impl Shaky {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % limit
+    }
+
+    async fn send(&self, one: &Outgoing) -> Result<(), PublishError> {
+        let why = || "on purpose".to_owned();
+        match self.below(10) {
+            0 => Err(PublishError::Unavailable { why: why() }),
+            chance => {
+                let mut outcomes = self.broker.publish(std::slice::from_ref(one)).await;
+                let outcome = outcomes.pop().unwrap_or(Ok(()));
+                if chance == 1 { Err(PublishError::Unknown { why: why() }) } else { outcome }
+            }
+        }
     }
 }
 
@@ -40,24 +59,19 @@ impl Publisher for Shaky {
     ) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
         Box::pin(async move {
             let (mut stuck, mut outcomes) = (HashSet::new(), Vec::new());
+            self.world.sleep(Duration::from_millis(1)).await;
             for one in batch {
                 let key = one.message.key.clone().unwrap_or_default();
-                let why = || "on purpose".to_owned();
-                let outcome = match self.below(10) {
-                    _ if stuck.contains(&key) => Err(PublishError::Behind { key: key.clone() }),
-                    0 => Err(PublishError::Unavailable { why: why() }),
-                    1 => {
-                        self.broker.publish(std::slice::from_ref(one)).await.remove(0).unwrap();
-                        Err(PublishError::Unknown { why: why() })
-                    }
-                    _ => self.broker.publish(std::slice::from_ref(one)).await.remove(0),
+                let outcome = match stuck.contains(&key) {
+                    true => Err(PublishError::Behind { key: key.clone() }),
+                    false => self.send(one).await,
                 };
                 if outcome.is_err() {
                     stuck.insert(key);
                 }
                 outcomes.push(outcome);
-                tokio::task::yield_now().await;
             }
+            self.world.sleep(Duration::from_millis(1)).await;
             outcomes
         })
     }
