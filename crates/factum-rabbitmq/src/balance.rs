@@ -2,8 +2,8 @@
 //!
 //! Each instance consumes the group's queue of members, so that the broker's count of its consumers
 //! is the number of instances. An instance with more than its share gives a queue up, when all that
-//! it handed out of it is settled; one with less takes a queue that has no consumer. The broker
-//! lets one alone consume a queue, so a race between two has one winner and no harm.
+//! it handed out of it is settled; one with less takes a queue that has no owner. The broker
+//! lets one alone own a queue, so a race between two has one winner and no harm.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,8 +20,8 @@ use tokio::{
 
 use crate::{
     error::Trouble,
-    queue::{Consuming, Flow},
-    topology::{members, short},
+    queue::{Consuming, Flow, Going},
+    topology::{members, owner, short},
 };
 
 /// How often shares are looked at: so long does it take until an instance that died is replaced.
@@ -31,7 +31,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Balance {
     flow: Arc<Flow>,
     group: String,
-    held: BTreeMap<String, watch::Sender<bool>>,
+    held: BTreeMap<String, watch::Sender<Going>>,
     tasks: JoinSet<String>,
     /// Where the instances are counted; made again when the connection was lost.
     counting: Option<(Channel, Consumer)>,
@@ -48,28 +48,35 @@ impl Balance {
     /// has its share for the first time.
     pub(crate) async fn run(
         mut self,
-        mut stop: watch::Receiver<bool>,
+        mut going: watch::Receiver<Going>,
         settled: watch::Sender<bool>,
     ) {
-        loop {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
-                look = self.look() => match look {
-                    Ok(true) => _ = settled.send_replace(true),
-                    Ok(false) => {}
-                    // It is looked again; what is wrong, the queues' own tasks tell.
-                    Err(_) => self.counting = None,
-                },
+        while !going.borrow().is_over() {
+            match self.look().await {
+                Ok(true) => _ = settled.send_replace(true),
+                Ok(false) => {}
+                // It is looked again; what is wrong, the queues' own tasks tell.
+                Err(_) => self.counting = None,
             }
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
+                _ = going.wait_for(Going::is_over) => {}
                 () = sleep(LOOK_PAUSE) => {}
             }
         }
-        for held in self.held.values() {
-            held.send_replace(true);
+        loop {
+            let now = *going.borrow();
+            for held in self.held.values() {
+                held.send_replace(now);
+            }
+            tokio::select! {
+                ended = self.tasks.join_next() => if ended.is_none() { break },
+                changed = going.changed(), if now != Going::Ending => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+            }
         }
-        while self.tasks.join_next().await.is_some() {}
     }
 
     /// Takes or gives up, towards this instance's share; whether it has that.
@@ -81,14 +88,14 @@ impl Balance {
         let instances = consumers(&channel, &members(&self.group)).await?.max(1);
         let names = self.flow.queues.names();
         let share = share(names.len(), usize::try_from(instances).unwrap_or(1));
-        let kept = self.held.values().filter(|stop| !*stop.borrow()).count();
-        for stop in self.held.values().filter(|stop| !*stop.borrow()).skip(share) {
-            stop.send_replace(true);
+        let kept = self.held.values().filter(|going| !going.borrow().is_over()).count();
+        for going in self.held.values().filter(|going| !going.borrow().is_over()).skip(share) {
+            going.send_replace(Going::Draining);
         }
         let mut missing = share.saturating_sub(kept);
         for name in names {
             let free = !self.held.contains_key(&name) && missing > 0;
-            if free && consumers(&channel, &name).await? == 0 {
+            if free && consumers(&channel, &owner(&name)).await? == 0 {
                 self.take(name);
                 missing -= 1;
             }
@@ -97,13 +104,13 @@ impl Balance {
     }
 
     fn take(&mut self, queue: String) {
-        let (stop, stopped) = watch::channel(false);
+        let (told, going) = watch::channel(Going::On);
         let begun = self.begun.clone();
         let consuming =
             Consuming { flow: Arc::clone(&self.flow), queue: queue.clone(), alone: true };
-        self.held.insert(queue.clone(), stop);
+        self.held.insert(queue.clone(), told);
         self.tasks.spawn(async move {
-            consuming.run(stopped, begun).await;
+            consuming.run(going, begun).await;
             queue
         });
     }

@@ -121,7 +121,7 @@ fn attributes(properties: &BasicProperties) -> Vec<(String, String)> {
 }
 
 /// The canonical text of a value that others sent in its native form.
-fn text(value: &AMQPValue) -> Option<String> {
+pub(crate) fn text(value: &AMQPValue) -> Option<String> {
     let text = match value {
         AMQPValue::LongString(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
         AMQPValue::ShortString(text) => text.as_str().to_owned(),

@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     ConnectError, Settings, Sharing,
     error::Trouble,
-    link::Link,
+    link::{Link, State},
     publish::{CALLS_MAX, Pool},
     topology,
 };
@@ -56,6 +56,20 @@ impl RabbitMq {
         let probed = topology::may_write(&first, exchange).await;
         probed.map_err(|trouble| trouble.declaring(exchange))?;
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The connection over which messages go: for health checks, and screens. One that is lost is
+    /// made again with the next message.
+    #[must_use]
+    pub fn publishing(&self) -> State {
+        self.shared.publishing.state()
+    }
+
+    /// The connection over which messages come. One that is lost is made again by itself, for as
+    /// long as there is a subscription.
+    #[must_use]
+    pub fn consuming(&self) -> State {
+        self.shared.consuming.state()
     }
 
     /// Ends both connections. What was published and not confirmed may be there or not; what was

@@ -27,7 +27,7 @@ use crate::{
     client::Shared,
     error::Trouble,
     link::random,
-    queue::{Consuming, Flow, Item},
+    queue::{Consuming, Flow, Going, Item},
     settle::{Out, Unsettled},
     topology::{Kind, Queues},
 };
@@ -37,6 +37,8 @@ const ITEMS_MAX: usize = 16;
 /// How long subscribing waits for this instance's share of the queues: another one first settles
 /// what it handed out. Its share comes all the same, later.
 const SHARE_LIMIT: Duration = Duration::from_secs(3);
+/// How long closing waits for the broker, when what was handed out is given up.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Declares what is needed, begins to consume, and waits until that has begun.
 pub(crate) async fn subscribe(
@@ -48,13 +50,11 @@ pub(crate) async fn subscribe(
     let channel = client.consuming.channel_until(end).await.map_err(Trouble::consuming)?;
     queues.declare(&channel).await.map_err(Trouble::consuming)?;
     let (items, received) = mpsc::channel(ITEMS_MAX);
-    let (stop, stopped) = watch::channel(false);
-    let count = u16::try_from(queues.names().len()).unwrap_or(u16::MAX);
+    let (told, going) = watch::channel(Going::On);
     let prefetch = subscription.prefetch.max(1);
     let group = queues.group().map(str::to_owned);
-    let flow =
-        Flow { client: Arc::clone(&client), prefetch: prefetch.div_ceil(count), items, queues };
-    let (ready, task) = start(Arc::new(flow), stopped);
+    let flow = Flow { client: Arc::clone(&client), prefetch, items, queues };
+    let (ready, task) = start(Arc::new(flow), going);
     let mut messages = Messages {
         client,
         group,
@@ -63,7 +63,7 @@ pub(crate) async fn subscribe(
         handed_out: Arc::new(Semaphore::new(prefetch.into())),
         closed: Arc::new(AtomicBool::new(false)),
         prefetch,
-        stop,
+        told,
         task,
     };
     messages.wait_until_begun(ready).await?;
@@ -97,7 +97,7 @@ fn queues(client: &Shared, subscription: &Subscription) -> Result<Queues, Consum
 /// The task behind a subscription, and what it says when it has begun.
 fn start(
     flow: Arc<Flow>,
-    stopped: watch::Receiver<bool>,
+    going: watch::Receiver<Going>,
 ) -> (watch::Receiver<bool>, JoinHandle<()>) {
     let (settled, ready) = watch::channel(false);
     let (begun, mut begins) = watch::channel(0);
@@ -108,7 +108,7 @@ fn start(
     let task = match (group, flow.queues.names().into_iter().next()) {
         (Some(group), _) => {
             let balance = Balance::new(flow, group, begun);
-            tokio::spawn(balance.run(stopped, settled))
+            tokio::spawn(balance.run(going, settled))
         }
         (None, queue) => {
             let queue = queue.unwrap_or_default();
@@ -121,7 +121,7 @@ fn start(
                     std::future::pending::<()>().await;
                 };
                 tokio::select! {
-                    () = consuming.run(stopped, begun) => {}
+                    () = consuming.run(going, begun) => {}
                     () = begin => {}
                 }
             })
@@ -139,7 +139,7 @@ struct Messages {
     handed_out: Arc<Semaphore>,
     closed: Arc<AtomicBool>,
     prefetch: u16,
-    stop: watch::Sender<bool>,
+    told: watch::Sender<Going>,
     task: JoinHandle<()>,
 }
 
@@ -211,13 +211,17 @@ impl Deliveries for Messages {
         within: Duration,
     ) -> BoxFuture<'static, Result<Close, ConsumeError>> {
         Box::pin(async move {
-            self.stop.send_replace(true);
+            self.told.send_replace(Going::Draining);
             // What is still on its way is not handed out, so it comes again.
             self.received.close();
-            let _ = timeout(within, &mut self.task).await;
+            let drained = timeout(within, &mut self.task).await;
             self.closed.store(true, Ordering::Release);
             let settled = self.handed_out.available_permits();
             let unsettled = usize::from(self.prefetch).saturating_sub(settled);
+            if drained.is_err() {
+                self.told.send_replace(Going::Ending);
+                let _ = timeout(LEAVE_LIMIT, &mut self.task).await;
+            }
             Ok(Close { unsettled: unsettled as u64 })
         })
     }
@@ -226,8 +230,8 @@ impl Deliveries for Messages {
 impl Drop for Messages {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::Release);
-        // Its channels are closed with it, and what was not settled comes again.
-        self.task.abort();
+        // Its task closes its channels, and what was not settled comes again.
+        self.told.send_replace(Going::Ending);
     }
 }
 

@@ -28,6 +28,7 @@ mod balance;
 mod binding;
 mod client;
 mod consume;
+mod dead;
 mod error;
 mod link;
 mod publish;
@@ -37,5 +38,7 @@ mod settle;
 mod topology;
 
 pub use client::RabbitMq;
+pub use dead::DeadLetter;
 pub use error::ConnectError;
+pub use link::State;
 pub use settings::{Mode, Settings, Sharing};

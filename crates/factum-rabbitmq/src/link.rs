@@ -6,10 +6,11 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hasher, RandomState},
+    sync::{Mutex as Lock, PoisonError},
     time::Duration,
 };
 
-use lapin::{Channel, Connection, ConnectionProperties, uri::AMQPUri};
+use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus, uri::AMQPUri};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep, timeout, timeout_at},
@@ -24,23 +25,29 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Between two tries: from the first to the last, doubled each time.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_LAST: Duration = Duration::from_secs(5);
-/// A broker that has just started is left alone for so long: its quorum queues elect their leaders,
-/// and what is asked of them before that waits for a minute.
-const SETTLE_PAUSE: Duration = Duration::from_secs(2);
 /// How long the broker is given to say goodbye.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Link {
     uri: AMQPUri,
     name: String,
-    state: Mutex<State>,
+    connection: Mutex<Option<Connection>>,
+    /// Of the last one; apart, as whoever makes a new one holds the other for seconds.
+    status: Lock<Option<ConnectionStatus>>,
 }
 
-#[derive(Default)]
-struct State {
-    connection: Option<Connection>,
-    /// The broker was away: it may only just have started.
-    was_away: bool,
+/// How a connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It was not needed yet.
+    Unused,
+    /// It is there.
+    Connected,
+    /// It is there, and an alarm of the broker (memory, disk) stops what is published. What comes
+    /// over it goes on.
+    Blocked,
+    /// It was lost, and is not there again.
+    Away,
 }
 
 impl fmt::Debug for Link {
@@ -59,26 +66,22 @@ impl Link {
         let limit = u64::try_from(CONNECT_LIMIT.as_millis()).unwrap_or(u64::MAX);
         uri.query.connection_timeout.get_or_insert(limit);
         let name = format!("{} {what}", settings.name);
-        Ok(Self { uri, name, state: Mutex::default() })
+        Ok(Self { uri, name, connection: Mutex::default(), status: Lock::default() })
     }
 
     /// A new channel: one try, on the connection that is there or on a new one.
     pub(crate) async fn channel(&self) -> Result<Channel, Trouble> {
-        let mut state = self.state.lock().await;
-        if let Some(there) = state.connection.as_ref().filter(|there| there.status().connected())
+        let mut connection = self.connection.lock().await;
+        if let Some(there) = connection.as_ref().filter(|there| there.status().connected())
             && let Ok(channel) = there.create_channel().await
         {
             return Ok(channel);
         }
-        state.was_away |= state.connection.take().is_some();
-        let connected = self.connect().await;
-        state.was_away |= connected.is_err();
-        let connection = connected?;
-        if state.was_away {
-            sleep(SETTLE_PAUSE).await;
-        }
-        let channel = connection.create_channel().await?;
-        *state = State { connection: Some(connection), was_away: false };
+        *connection = None;
+        let made = self.connect().await?;
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.status().clone());
+        let channel = made.create_channel().await?;
+        *connection = Some(made);
         Ok(channel)
     }
 
@@ -106,15 +109,24 @@ impl Link {
         }
     }
 
+    /// How it is, without waiting for anybody.
+    pub(crate) fn state(&self) -> State {
+        match &*self.status.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => State::Unused,
+            Some(status) if !status.connected() => State::Away,
+            Some(status) if status.blocked() => State::Blocked,
+            Some(_) => State::Connected,
+        }
+    }
+
     /// Whether an alarm of the broker (memory, disk) stops what is published here.
-    pub(crate) async fn is_blocked(&self) -> bool {
-        let state = self.state.lock().await;
-        state.connection.as_ref().is_some_and(|there| there.status().blocked())
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state() == State::Blocked
     }
 
     /// Ends the connection, if the broker lets it be ended within a limit.
     pub(crate) async fn close(&self) {
-        if let Some(connection) = self.state.lock().await.connection.take() {
+        if let Some(connection) = self.connection.lock().await.take() {
             // One that is lost already cannot be closed, and need not.
             let _ = timeout(CLOSE_LIMIT, connection.close(200, "bye".into())).await;
         }

@@ -47,6 +47,8 @@ struct Sending<'a> {
     exchange: &'a str,
     topic: &'a str,
     encoded: Encoded,
+    /// Some queue must take it.
+    must_route: bool,
 }
 
 type Outcome = Result<(), PublishError>;
@@ -63,6 +65,8 @@ impl Shared {
         let mut failed: HashSet<&str> = HashSet::new();
         let mut channel = None;
         for wave in waves(batch) {
+            // A key's next message is not late because those before it were many.
+            let end = Instant::now() + self.settings.publish_within;
             let mut sent = Vec::new();
             for at in wave {
                 let (Some(outgoing), Some(outcome)) = (batch.get(at), outcomes.get_mut(at)) else {
@@ -98,7 +102,7 @@ impl Shared {
     /// Puts a message into a queue itself, past the exchange.
     pub(crate) async fn put(&self, queue: &str, encoded: Encoded) -> Outcome {
         let end = Instant::now() + self.settings.publish_within;
-        let sending = Sending { exchange: "", topic: queue, encoded };
+        let sending = Sending { exchange: "", topic: queue, encoded, must_route: true };
         let mut channel = None;
         let found = self.send(&mut channel, &[sending], end).await;
         self.pool.channels.lock().await.extend(channel);
@@ -112,10 +116,15 @@ impl Shared {
         if bytes > max {
             return Err(PublishError::TooLarge { bytes, max });
         }
+        if outgoing.topic.is_empty() {
+            return Err(PublishError::Refused { why: "its topic is empty".to_owned() });
+        }
         if let Err(Trouble::Refused { said, .. }) = short(&outgoing.topic) {
             return Err(PublishError::Refused { why: format!("its topic: {said}") });
         }
-        Ok(Sending { exchange: &self.settings.exchange, topic: &outgoing.topic, encoded })
+        let must_route = self.settings.must_route;
+        let (exchange, topic) = (&self.settings.exchange, &outgoing.topic);
+        Ok(Sending { exchange, topic, encoded, must_route })
     }
 
     /// Sends a wave and waits for its confirmations. The channel is taken away when it is not to be
@@ -179,7 +188,7 @@ impl Shared {
 
     /// Whether there is no alarm, or it was over before this moment.
     async fn wait_for_alarm(&self, end: Instant) -> bool {
-        while self.publishing.is_blocked().await {
+        while self.publishing.is_blocked() {
             if timeout_at(end, sleep(ALARM_PAUSE)).await.is_err() {
                 return false;
             }
@@ -189,7 +198,7 @@ impl Shared {
 
     /// What is known of each message of a wave, when it is over.
     async fn outcomes(&self, wave: &[Sending<'_>], confirmed: Vec<Confirmed>) -> Vec<Outcome> {
-        let blocked = self.publishing.is_blocked().await;
+        let blocked = self.publishing.is_blocked();
         let mut outcomes = Vec::with_capacity(wave.len());
         let mut returned = Vec::new();
         let mut lost_exchange = false;
@@ -255,7 +264,8 @@ async fn confirmation(
     at: usize,
     sending: &Sending<'_>,
 ) -> (usize, lapin::Result<Confirmation>) {
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let mandatory = sending.must_route;
+    let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
     let Encoded { properties, body } = &sending.encoded;
     let (exchange, topic) = (sending.exchange.into(), sending.topic.into());
     let sent = channel.basic_publish(exchange, topic, options, body, properties.clone()).await;

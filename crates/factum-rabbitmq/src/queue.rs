@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use lapin::{
+    Channel, Consumer,
     message::Delivery,
     options::{BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
@@ -18,7 +19,7 @@ use crate::{
     client::Shared,
     error::{ACCESS_REFUSED, NOT_FOUND, Trouble},
     link::Pauses,
-    topology::{Queues, short},
+    topology::{Queues, owner, short},
 };
 use factum_app::message::ConsumeError;
 
@@ -31,12 +32,30 @@ pub(crate) enum Item {
     Trouble(ConsumeError),
 }
 
+/// Whether a subscription, or one of its queues, goes on. Its tasks are never ended from outside: a
+/// consumer that is just being made would stay at the broker, and keep others out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Going {
+    On,
+    /// Until what was handed out is settled.
+    Draining,
+    /// What was handed out comes again.
+    Ending,
+}
+
+impl Going {
+    pub(crate) fn is_over(&self) -> bool {
+        *self != Self::On
+    }
+}
+
 /// What the tasks of a subscription share.
 #[derive(Debug)]
 pub(crate) struct Flow {
     pub(crate) client: Arc<Shared>,
     pub(crate) queues: Queues,
-    /// How many messages the broker gives out of one queue before one is settled.
+    /// How many messages the broker gives out of one queue before one is settled: all that may be
+    /// handed out, as they may all be of one key.
     pub(crate) prefetch: u16,
     pub(crate) items: mpsc::Sender<Item>,
 }
@@ -111,11 +130,11 @@ pub(crate) struct Consuming {
 
 impl Consuming {
     /// Until it is told to stop, or another has the queue. `begun` is told of each beginning.
-    pub(crate) async fn run(self, stop: watch::Receiver<bool>, begun: watch::Sender<u64>) {
+    pub(crate) async fn run(self, going: watch::Receiver<Going>, begun: watch::Sender<u64>) {
         let mut pauses = Pauses::default();
         loop {
             let before = *begun.borrow();
-            let trouble = match self.serve(stop.clone(), &begun).await {
+            let trouble = match self.serve(going.clone(), &begun).await {
                 Ok(()) => return,
                 Err(Trouble::Refused { code: ACCESS_REFUSED, said })
                     if self.alone && said.contains("exclusive") =>
@@ -127,7 +146,7 @@ impl Consuming {
             if *begun.borrow() != before {
                 pauses = Pauses::default();
             }
-            if !self.report(trouble).await || pause(&mut pauses, stop.clone()).await {
+            if !self.report(trouble).await || pause(&mut pauses, going.clone()).await {
                 return;
             }
         }
@@ -155,23 +174,17 @@ impl Consuming {
     /// Over one channel, for as long as it lasts; `Ok` after it was told to stop.
     async fn serve(
         &self,
-        mut stop: watch::Receiver<bool>,
+        mut going: watch::Receiver<Going>,
         begun: &watch::Sender<u64>,
     ) -> Result<(), Trouble> {
-        let channel = self.flow.client.consuming.channel().await?;
-        channel.basic_qos(self.flow.prefetch, BasicQosOptions::default()).await?;
-        let options =
-            BasicConsumeOptions { exclusive: self.alone, ..BasicConsumeOptions::default() };
-        let consume =
-            channel.basic_consume(short(&self.queue)?, "".into(), options, FieldTable::default());
-        let mut consumer = consume.await?;
+        let mut open = self.open().await?;
         begun.send_modify(|count| *count += 1);
         let hold = Arc::new(Hold::default());
         loop {
             let delivery = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                delivery = consumer.next() => delivery,
+                _ = going.wait_for(Going::is_over) => break,
+                delivery = open.consumer.next() => delivery,
             };
             let Some(delivery) = delivery else {
                 let said = format!("the broker ended the consumer of {:?}", self.queue);
@@ -179,21 +192,71 @@ impl Consuming {
             };
             let item = Item::Delivery(Box::new(delivery?), Arc::clone(&hold));
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
+                _ = going.wait_for(Going::is_over) => break,
                 sent = self.flow.items.send(item) => if sent.is_err() { break },
             }
         }
-        hold.drain().await;
-        // Closing gives back at once what was not handed out, and the queue to whoever is next.
-        let _ = channel.close(200, "done".into()).await;
+        tokio::select! {
+            () = hold.drain() => {}
+            _ = going.wait_for(|going| *going == Going::Ending) => {}
+        }
+        open.close().await;
         Ok(())
+    }
+
+    async fn open(&self) -> Result<Open, Trouble> {
+        let channel = self.flow.client.consuming.channel().await?;
+        // First: whoever has this one, has the other until all that it handed out is back.
+        let owner = match self.alone {
+            true => Some(consume(&channel, &owner(&self.queue), true).await?),
+            false => None,
+        };
+        channel.basic_qos(self.flow.prefetch, BasicQosOptions::default()).await?;
+        let consumer = consume(&channel, &self.queue, false).await?;
+        Ok(Open { channel, consumer, owner })
     }
 }
 
+/// A channel, and who consumes over it. It is closed before they end: one that is cancelled keeps
+/// what it was given, and the next one would get what comes behind that.
+struct Open {
+    channel: Channel,
+    consumer: Consumer,
+    owner: Option<Consumer>,
+}
+
+impl Open {
+    /// Gives back at once what was not handed out, and the queue to whoever is next.
+    async fn close(&self) {
+        // One that is lost already cannot be closed, and need not.
+        let _ = self.channel.close(200, "done".into()).await;
+    }
+}
+
+/// Where its task was ended in the middle.
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.channel.status().connected() {
+            let kept = (self.channel.clone(), self.consumer.clone(), self.owner.take());
+            runtime.spawn(async move {
+                let _ = kept.0.close(200, "dropped".into()).await;
+                drop(kept);
+            });
+        }
+    }
+}
+
+async fn consume(channel: &Channel, queue: &str, exclusive: bool) -> Result<Consumer, Trouble> {
+    let options = BasicConsumeOptions { exclusive, ..BasicConsumeOptions::default() };
+    let begun = channel.basic_consume(short(queue)?, "".into(), options, FieldTable::default());
+    Ok(begun.await?)
+}
+
 /// `true` when it was told to stop meanwhile.
-async fn pause(pauses: &mut Pauses, mut stop: watch::Receiver<bool>) -> bool {
+async fn pause(pauses: &mut Pauses, mut going: watch::Receiver<Going>) -> bool {
     tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => true,
+        _ = going.wait_for(Going::is_over) => true,
         () = sleep(pauses.next()) => false,
     }
 }

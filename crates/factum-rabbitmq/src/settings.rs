@@ -41,6 +41,7 @@ pub struct Settings {
     pub(crate) mode: Mode,
     pub(crate) sharing: Sharing,
     pub(crate) max_bytes: u64,
+    pub(crate) must_route: bool,
     pub(crate) connect_within: Duration,
     pub(crate) publish_within: Duration,
 }
@@ -57,6 +58,7 @@ impl Settings {
             mode: Mode::Binary,
             sharing: Sharing::Ordered { queues: 4 },
             max_bytes: 16 << 20,
+            must_route: false,
             connect_within: Duration::from_secs(30),
             publish_within: Duration::from_secs(30),
         }
@@ -88,12 +90,20 @@ impl Settings {
         Self { max_bytes, ..self }
     }
 
+    /// A message that no queue takes is an error
+    /// ([`Unroutable`](factum_app::message::PublishError::Unroutable)). Otherwise it is confirmed
+    /// and gone: an event is published whether or not somebody has subscribed to it yet.
+    pub fn must_route(self) -> Self {
+        Self { must_route: true, ..self }
+    }
+
     /// How long a call waits for a connection.
     pub fn connect_within(self, connect_within: Duration) -> Self {
         Self { connect_within, ..self }
     }
 
-    /// How long a call of `publish` waits for the broker, also while an alarm stops publishers.
+    /// How long a message waits for its confirmation, also while an alarm stops publishers; those
+    /// behind it with its key are not sent afterwards.
     pub fn publish_within(self, publish_within: Duration) -> Self {
         Self { publish_within, ..self }
     }

@@ -28,9 +28,9 @@ use crate::{binding::Encoded, client::Shared, queue::Ticket, topology};
 const SEND_BACK_MAX: Duration = Duration::from_secs(600);
 
 /// What a dead letter says about itself.
-const DEAD_WHY: &str = "factum-dead-why";
-const DEAD_TOPIC: &str = "factum-dead-topic";
-const DEAD_ATTEMPT: &str = "factum-dead-attempt";
+pub(crate) const DEAD_WHY: &str = "factum-dead-why";
+pub(crate) const DEAD_TOPIC: &str = "factum-dead-topic";
+pub(crate) const DEAD_ATTEMPT: &str = "factum-dead-attempt";
 
 /// One delivery; dropped unsettled, it is sent back.
 #[derive(Debug)]

@@ -8,6 +8,10 @@
 //! RabbitMQ hands the messages of one queue to all its consumers by turns, so order for each key
 //! needs a queue that one consumer has at a time; several such queues, by a hash of the key, let
 //! several instances work. That is done with what every RabbitMQ has, without a plugin.
+//!
+//! A quorum queue does not keep a second consumer out (it takes `exclusive`, and ignores it), so it
+//! has a single active consumer: another one gets nothing before all is back that the first had.
+//! Who may be the first is said by a small classic queue beside it, which does keep others out.
 
 use lapin::{
     Channel, ExchangeKind,
@@ -71,6 +75,11 @@ pub(crate) fn members(group: &str) -> String {
     format!("{group}.members")
 }
 
+/// The queue whose one consumer has the queue of this name; nothing is ever in it.
+pub(crate) fn owner(queue: &str) -> String {
+    format!("{queue}.owner")
+}
+
 impl Queues {
     /// The names of those that are consumed.
     pub(crate) fn names(&self) -> Vec<String> {
@@ -120,7 +129,10 @@ impl Queues {
         declare(channel, &members(group), expiring()).await?;
         let names = self.names();
         for name in &names {
-            declare(channel, name, limited(group, deliveries_max)).await?;
+            declare(channel, &owner(name), expiring()).await?;
+            let mut arguments = limited(group, deliveries_max);
+            arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+            declare(channel, name, arguments).await?;
         }
         // Others' messages have no slot; they are in order among each other.
         let rest = format!("{group}.rest");

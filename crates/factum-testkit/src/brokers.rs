@@ -20,7 +20,7 @@ mod feed;
 mod suite;
 mod trial;
 
-pub use suite::{BrokerSettings, CASES, Case, suite, try_case};
+pub use suite::{BrokerSettings, CASES, Case, report, suite, try_case};
 
 use crate::Boxed;
 use factum_app::message::{Consumer, DeadMessage, Publisher};

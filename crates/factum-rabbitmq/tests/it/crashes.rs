@@ -1,58 +1,200 @@
-//! The broker is held still, stopped by an alarm, and has limits of its own; each case has its own.
+//! The broker is killed, held still, and stopped by an alarm.
+//!
+//! What was confirmed must come, and may come twice; what was not is sent again by its caller. A
+//! broker takes a while to start, so the cases share two, and each has it for itself.
 
 use std::{
-    collections::BTreeSet,
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
-use factum_app::message::{PublishError, Publisher, Subscription};
-use factum_rabbitmq::{RabbitMq, Settings};
+use factum_app::message::{Deliveries, Message, PublishError, Publisher, Subscription};
+use factum_rabbitmq::{RabbitMq, Settings, State};
 use factum_services::rabbitmq::RabbitMq as Broker;
-use tokio::task::spawn_blocking;
+use tokio::{
+    sync::{Mutex, MutexGuard, OnceCell},
+    task::block_in_place,
+    time::{sleep, timeout},
+};
 
-use crate::support::{LIMIT, numbered, publish, subscribe, take};
+use crate::support::{LIMIT, assert_ordered, fresh, next, numbered, publish, subscribe, take};
+
+const MESSAGES: usize = 2_000;
+const BATCH: usize = 50;
+const KEYS: usize = 40;
+/// A broker starts in ten seconds; on a machine that is busy, in a minute.
+const BACK: Duration = Duration::from_secs(180);
+
+/// One that is killed.
+async fn mortal() -> MutexGuard<'static, Broker> {
+    static BROKER: OnceCell<Mutex<Broker>> = OnceCell::const_new();
+    let start = async || Mutex::new(block_in_place(Broker::start).unwrap());
+    BROKER.get_or_init(start).await.lock().await
+}
+
+/// One that takes small messages only, is held still, and has alarms.
+async fn moody() -> MutexGuard<'static, Broker> {
+    static BROKER: OnceCell<Mutex<Broker>> = OnceCell::const_new();
+    let start = || Broker::start_with(&[], "max_message_size = 20000\n");
+    let start = async || Mutex::new(block_in_place(start).unwrap());
+    BROKER.get_or_init(start).await.lock().await
+}
+
+/// Sends all, each batch until it is confirmed; how many had to be sent again.
+async fn publish_all(to: RabbitMq) -> usize {
+    let mut again = 0;
+    for first in (0..MESSAGES).step_by(BATCH) {
+        let mut batch = numbered(first, BATCH, KEYS);
+        while !batch.is_empty() {
+            let outcomes = to.publish(&batch).await;
+            let mut rest = Vec::new();
+            for (outgoing, outcome) in batch.into_iter().zip(outcomes) {
+                if let Err(error) = outcome {
+                    assert!(error.is_retryable(), "{error}");
+                    rest.push(outgoing);
+                }
+            }
+            again += rest.len();
+            batch = rest;
+        }
+    }
+    again
+}
+
+/// Acknowledges what comes until so many have come; each where it came first.
+async fn until(from: &mut Box<dyn Deliveries>, seen: &mut Vec<Message>, count: usize) {
+    let mut ids: BTreeSet<String> = seen.iter().map(|one| one.id.clone()).collect();
+    while seen.len() < count {
+        let delivered = timeout(BACK, from.next()).await.expect("a message").unwrap();
+        let message = delivered.message.clone().unwrap();
+        // A lost acknowledgement is no error of ours: the message comes again.
+        let _ = delivered.ack().await;
+        if ids.insert(message.id.clone()) {
+            seen.push(message);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_confirmed_is_lost_by_kill_9_and_no_key_is_out_of_order() {
+    let mut broker = mortal().await;
+    let settings = || Settings::new(broker.url()).exchange(fresh("exchange"));
+    let settings = settings().publish_within(LIMIT);
+    let rabbit = RabbitMq::connect(settings).await.unwrap();
+    let subscription = Subscription::shared(&fresh("g"), ["order.*"]);
+    let mut group = subscribe(&rabbit, subscription).await;
+    block_in_place(|| broker.sync()).unwrap();
+    let published = tokio::spawn(publish_all(rabbit.clone()));
+    let mut seen = Vec::new();
+    for part in [300, 800, 1_400] {
+        until(&mut group, &mut seen, part).await;
+        block_in_place(|| broker.restart()).unwrap();
+    }
+    until(&mut group, &mut seen, MESSAGES).await;
+    assert_ordered(&seen);
+    let again = published.await.unwrap();
+    assert!(again > 0, "the broker was killed while nothing was on its way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_ends_no_subscription_and_no_publisher() {
+    let mut broker = mortal().await;
+    let settings = Settings::new(broker.url()).exchange(fresh("exchange"));
+    let rabbit = RabbitMq::connect(settings.publish_within(LIMIT / 20)).await.unwrap();
+    let mut group = subscribe(&rabbit, Subscription::shared(&fresh("g"), ["#"])).await;
+    let mut all = subscribe(&rabbit, Subscription::broadcast(["#"])).await;
+    publish(&rabbit, &numbered(0, 10, 10)).await;
+    block_in_place(|| broker.sync()).unwrap();
+    // Handed out, and not acknowledged when the connection is lost.
+    let held = next(&mut group).await;
+    let held_id = held.message.as_ref().unwrap().id.clone();
+    broker.kill9().unwrap();
+    states(&rabbit, State::Away).await;
+    let outcomes = rabbit.publish(&numbered(10, 1, 1)).await;
+    let away = matches!(outcomes[0], Err(PublishError::Unavailable { .. }));
+    assert!(away, "nothing was sent: {outcomes:?}");
+    held.ack().await.unwrap_err();
+    block_in_place(|| broker.restart()).unwrap();
+    insist(&rabbit, 11, 10).await;
+    for messages in [&mut group, &mut all] {
+        let mut seen = BTreeSet::new();
+        while seen.len() < 20 {
+            seen.extend(take(messages, 1).await);
+        }
+        assert!(seen.contains(&held_id));
+    }
+    assert_eq!((rabbit.publishing(), rabbit.consuming()), (State::Connected, State::Connected));
+}
+
+/// Publishes until all is confirmed, as an outbox does.
+async fn insist(to: &RabbitMq, first: usize, count: usize) {
+    let insisting = async {
+        let mut left: BTreeMap<usize, _> =
+            numbered(first, count, 10).into_iter().enumerate().collect();
+        while !left.is_empty() {
+            let batch: Vec<_> = left.values().cloned().collect();
+            let outcomes = to.publish(&batch).await;
+            let mut outcomes = outcomes.into_iter();
+            left.retain(|_, _| outcomes.next().is_some_and(|outcome| outcome.is_err()));
+        }
+    };
+    timeout(BACK, insisting).await.expect("all to be confirmed");
+}
+
+/// Waits until both connections are in this state.
+async fn states(of: &RabbitMq, state: State) {
+    let waiting = async {
+        while (of.publishing(), of.consuming()) != (state, state) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LIMIT, waiting).await.expect("the state within the limit");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_makes_publishing_wait_up_to_its_limit_and_goes_on_when_it_is_over() {
-    let broker = Arc::new(spawn_blocking(Broker::start).await.unwrap().unwrap());
-    let watermark = async |bytes: &'static str| {
-        let broker = Arc::clone(&broker);
-        let set = move || broker.ctl(&["set_vm_memory_high_watermark", "absolute", bytes]);
-        spawn_blocking(set).await.unwrap().unwrap();
-    };
-    let limit = Duration::from_secs(1);
-    let settings = Settings::new(broker.url()).publish_within(limit);
-    let rabbit = RabbitMq::connect(settings).await.unwrap();
-    let mut all = subscribe(&rabbit, Subscription::broadcast(["#"])).await;
-    publish(&rabbit, &numbered(0, 1, 1)).await;
-    watermark("1MB").await;
-    for number in 1..3 {
-        let begun = Instant::now();
-        let outcome = rabbit.publish(&numbered(number, 1, 1)).await.remove(0);
-        assert!(begun.elapsed() >= limit && begun.elapsed() < limit * 5, "{:?}", begun.elapsed());
-        let error = outcome.unwrap_err();
-        assert!(error.is_retryable() && error.to_string().contains("alarm"), "{error}");
-    }
-    // What was there before is still consumed and acknowledged.
-    assert_eq!(take(&mut all, 1).await, ["0"]);
-    let patient = Settings::new(broker.url()).publish_within(LIMIT);
-    let patient = RabbitMq::connect(patient).await.unwrap();
-    let waiting = tokio::spawn(async move { patient.publish(&numbered(3, 1, 1)).await.remove(0) });
-    watermark("1GB").await;
-    assert_eq!(waiting.await.unwrap(), Ok(()));
-    publish(&rabbit, &numbered(4, 1, 1)).await;
-    let mut seen = BTreeSet::new();
-    while !seen.contains("3") || !seen.contains("4") {
-        seen.extend(take(&mut all, 1).await);
+    let broker = moody().await;
+    let alarms = [
+        (["set_vm_memory_high_watermark", "absolute", "1MB"], "1GB"),
+        (["set_disk_free_limit", "mem_relative", "100000"], "0"),
+    ];
+    for (mut alarm, over) in alarms {
+        let limit = Duration::from_secs(1);
+        let settings = Settings::new(broker.url()).exchange(fresh("exchange"));
+        let rabbit = RabbitMq::connect(settings.clone().publish_within(limit)).await.unwrap();
+        let patient = RabbitMq::connect(settings.publish_within(BACK)).await.unwrap();
+        let mut all = subscribe(&rabbit, Subscription::broadcast(["#"])).await;
+        publish(&rabbit, &numbered(0, 1, 1)).await;
+        block_in_place(|| broker.ctl(&alarm)).unwrap();
+        for number in 1..3 {
+            let begun = Instant::now();
+            let outcome = rabbit.publish(&numbered(number, 1, 1)).await.remove(0);
+            assert!(begun.elapsed() >= limit && begun.elapsed() < limit * 20, "{alarm:?}");
+            let error = outcome.unwrap_err();
+            assert!(error.is_retryable() && error.to_string().contains("alarm"), "{error}");
+            assert_eq!(rabbit.publishing(), State::Blocked);
+        }
+        // What was there before is still consumed and acknowledged.
+        assert_eq!(take(&mut all, 1).await, ["0"]);
+        let waiting =
+            tokio::spawn(async move { patient.publish(&numbered(3, 1, 1)).await.remove(0) });
+        alarm[2] = over;
+        block_in_place(|| broker.ctl(&alarm)).unwrap();
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+        publish(&rabbit, &numbered(4, 1, 1)).await;
+        let mut seen = BTreeSet::new();
+        while !seen.contains("3") || !seen.contains("4") {
+            seen.extend(take(&mut all, 1).await);
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_says_nothing_holds_nobody_for_longer_than_the_limit() {
-    let broker = spawn_blocking(Broker::start).await.unwrap().unwrap();
+    let broker = moody().await;
     let limit = Duration::from_secs(1);
-    let settings = Settings::new(broker.url()).publish_within(limit);
+    let url = format!("{}?heartbeat=1", broker.url());
+    let settings = Settings::new(url).exchange(fresh("exchange")).publish_within(limit);
     let rabbit = RabbitMq::connect(settings).await.unwrap();
     let mut all = subscribe(&rabbit, Subscription::broadcast(["#"])).await;
     publish(&rabbit, &numbered(0, 1, 1)).await;
@@ -60,18 +202,21 @@ async fn a_broker_that_says_nothing_holds_nobody_for_longer_than_the_limit() {
     let begun = Instant::now();
     let outcome = rabbit.publish(&numbered(1, 1, 1)).await.remove(0);
     assert!(matches!(outcome, Err(PublishError::Unknown { .. })), "{outcome:?}");
-    assert!(begun.elapsed() < limit * 5, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < limit * 20, "{:?}", begun.elapsed());
+    states(&rabbit, State::Away).await;
     broker.resume().unwrap();
-    let rabbit = RabbitMq::connect(Settings::new(broker.url())).await.unwrap();
-    publish(&rabbit, &numbered(1, 1, 1)).await;
-    assert_eq!(take(&mut all, 2).await, ["0", "1"]);
+    insist(&rabbit, 1, 2).await;
+    let mut seen = BTreeSet::new();
+    while seen.len() < 3 {
+        seen.extend(take(&mut all, 1).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_over_the_limit_of_the_broker_is_too_large_and_the_rest_go_on() {
-    let settings = "max_message_size = 20000\n";
-    let broker = spawn_blocking(|| Broker::start_with(&[], settings)).await.unwrap().unwrap();
-    let rabbit = RabbitMq::connect(Settings::new(broker.url())).await.unwrap();
+    let broker = moody().await;
+    let settings = Settings::new(broker.url()).exchange(fresh("exchange"));
+    let rabbit = RabbitMq::connect(settings).await.unwrap();
     let mut all = subscribe(&rabbit, Subscription::broadcast(["#"])).await;
     let mut batch = numbered(0, 1, 1);
     batch[0].message.data = vec![b'x'; 30_000].into();

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod conformance;
 mod consuming;
 mod crashes;
+mod proxy;
 mod publishing;
 mod refusals;
 mod support;

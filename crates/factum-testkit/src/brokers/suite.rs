@@ -67,8 +67,9 @@ pub async fn suite(broker: &impl BrokerUnderTest) {
     assert!(failed.is_empty(), "{name}: {count} of {all} cases failed\n{}", failed.join("\n"));
 }
 
-/// Runs a case; what is wrong, if it failed.
-async fn report(
+/// Runs a case, and says aloud if it was skipped; what is wrong, if it failed. For who runs cases
+/// otherwise than [`suite`] does: each that takes the broker away over a broker of its own.
+pub async fn report(
     case: &'static Case,
     broker: &dyn BrokerUnderTest,
     settings: BrokerSettings,
