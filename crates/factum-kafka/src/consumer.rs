@@ -9,6 +9,7 @@ use crate::{
     reader::{Client, Context, Reader},
     shelf::Shelf,
     topics::{Warden, check_name, look, settle},
+    window::Handing,
 };
 use factum_app::{
     message::{ConsumeError, Consumer, Deliveries, Group, Start, Subscription},
@@ -22,7 +23,7 @@ use rdkafka::{
 };
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -55,22 +56,19 @@ impl KafkaConsumer {
         Ok(Self { options })
     }
 
-    /// [`Consumer::consume`], for what only Kafka does: consuming in a transaction.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub async fn subscribe(
+    /// Subscribes; beside it, the client, for as long as there is one.
+    pub(crate) async fn subscribe(
         &self,
-        subscription: Subscription,
-    ) -> Result<KafkaDeliveries, ConsumeError> {
+        subscription: &Subscription,
+        handing: Handing,
+    ) -> Result<(KafkaDeliveries, Weak<Client>), ConsumeError> {
         let until = Instant::now() + self.options.publish_timeout;
         let group = match &subscription.group {
             Group::Shared(name) => name.clone(),
             Group::Broadcast => own_group(&self.options.client),
         };
-        check(&subscription)?;
-        let shelf = Arc::new(Shelf::new(subscription.prefetch));
+        check(subscription)?;
+        let shelf = Arc::new(Shelf::new(subscription.prefetch, handing));
         let told = Told::default();
         let context = Context {
             told: told.clone(),
@@ -87,15 +85,17 @@ impl KafkaConsumer {
             if subscription.start == Start::New {
                 asked.fix_place(topic, partitions).await?;
             }
-            if subscription.deliveries_max.is_some() {
+            if subscription.deliveries_max.is_some() || handing == Handing::InLine {
                 asked.topic(&dead.topic(topic)).await?;
             }
         }
         let topics: Vec<&str> = subscription.topics.iter().map(String::as_str).collect();
         let refused = |error: KafkaError| ConsumeError::Refused { why: error.to_string() };
         asked.client.subscribe(&topics).map_err(refused)?;
+        let client = Arc::downgrade(&asked.client);
         let reader = Reader::new(asked.client, Arc::clone(&shelf));
-        Ok(KafkaDeliveries::begin((reader, shelf), dead, &subscription, &self.options))
+        let deliveries = (reader, shelf);
+        Ok((KafkaDeliveries::begin(deliveries, dead, subscription, &self.options), client))
     }
 }
 
@@ -215,7 +215,7 @@ impl Consumer for KafkaConsumer {
         subscription: Subscription,
     ) -> BoxFuture<'_, Result<Box<dyn Deliveries>, ConsumeError>> {
         Box::pin(async move {
-            let deliveries = self.subscribe(subscription).await?;
+            let (deliveries, _) = self.subscribe(&subscription, Handing::ByKey).await?;
             Ok(Box::new(deliveries) as Box<dyn Deliveries>)
         })
     }

@@ -15,7 +15,7 @@ const OURS: [&str; 6] = [TOPIC, GROUP, WHY, ATTEMPTS, PARTITION, OFFSET];
 
 /// How many bytes of a reason are kept, and how many all these headers may have.
 const WHY_BYTES_MAX: usize = 4_096;
-const HEADERS_BYTES_MAX: u64 = 8_192;
+pub(crate) const HEADERS_BYTES_MAX: u64 = 8_192;
 
 /// Where a subscription puts messages aside.
 #[derive(Debug)]
@@ -86,7 +86,8 @@ impl DeadLetters {
         }
     }
 
-    fn record(&self, ticket: &Ticket, why: &str) -> Record {
+    /// What is put aside.
+    pub(crate) fn record(&self, ticket: &Ticket, why: &str) -> Record {
         let mut record = Record::clone(&ticket.pick.record);
         let (topic, partition) = &ticket.place;
         let end = why.floor_char_boundary(WHY_BYTES_MAX);

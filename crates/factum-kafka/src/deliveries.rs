@@ -11,7 +11,7 @@ use factum_app::{
     message::{Close, ConsumeError, Delivered, Deliveries, SettleError, Subscription},
     world::BoxFuture,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
@@ -80,6 +80,23 @@ impl KafkaDeliveries {
         }
     }
 
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// The next message, and what is there with it: so many at most.
+    pub(crate) async fn take_some(&mut self, most: usize) -> Result<Vec<Settlement>, ConsumeError> {
+        let mut some = vec![self.take().await?];
+        while some.len() < most {
+            let mut next = std::pin::pin!(self.take());
+            match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+                Poll::Ready(one) => some.push(one?),
+                Poll::Pending => break,
+            }
+        }
+        Ok(some)
+    }
+
     /// A message that may be handed out; one that was too often is put aside, beside what comes:
     /// whoever waits for the next may stop waiting at any time.
     fn handed_out(&self, ticket: Ticket) -> Option<Settlement> {
@@ -105,7 +122,7 @@ impl KafkaDeliveries {
         None
     }
 
-    async fn leave(mut self, within: Duration) -> Result<Close, ConsumeError> {
+    pub(crate) async fn leave(mut self, within: Duration) -> Result<Close, ConsumeError> {
         let until = Instant::now() + within;
         let shelf = Arc::clone(&self.shelf);
         shelf.close();

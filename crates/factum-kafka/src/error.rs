@@ -113,6 +113,10 @@ pub(crate) fn refusal(code: Code) -> Option<&'static str> {
         Code::InvalidReplicationFactor => "there are fewer brokers than `NewTopics::replication`",
         Code::InvalidSessionTimeout => "set session.timeout.ms within the cluster's bounds",
         Code::InconsistentGroupProtocol => "others in the group assign partitions in another way",
+        Code::InvalidTransactionTimeout => {
+            "lower the setting transaction.timeout.ms, or raise the brokers' \
+             transaction.max.timeout.ms"
+        }
         Code::InvalidGroupId => "choose another name for the group",
         _ => return None,
     })

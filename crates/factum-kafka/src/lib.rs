@@ -16,6 +16,9 @@
 //! | `window` | the same of one partition: what may be handed out, what may be committed |
 //! | `settlement` | how one message is settled |
 //! | `dead` | dead letters |
+//! | `processor` | [`KafkaProcessor`]: consume, process, produce |
+//! | `session` | one life of it: batch after batch |
+//! | `transaction` | records and offsets, all or none |
 //! | `error` | what librdkafka reports, in the words of the traits |
 //!
 //! What a real cluster does that the tests here cannot show is in `docs/kafka.md`.
@@ -28,11 +31,14 @@ mod deliveries;
 mod error;
 mod line;
 mod options;
+mod processor;
 mod publisher;
 mod reader;
+mod session;
 mod settlement;
 mod shelf;
 mod topics;
+mod transaction;
 mod window;
 
 pub use consumer::KafkaConsumer;
@@ -40,6 +46,7 @@ pub use dead::DeadLetter;
 pub use deliveries::KafkaDeliveries;
 pub use error::ConnectError;
 pub use options::{Mode, NewTopics, Options};
+pub use processor::{KafkaProcessor, ProcessError, Processing, ProcessorState};
 pub use publisher::KafkaPublisher;
 
 /// Re-exported, because its mock cluster and its admin client are what tests and tools need beside.

@@ -22,7 +22,10 @@ use rdkafka::{
 };
 use std::{
     fmt,
+    future::poll_fn,
+    pin::Pin,
     sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::time::{Instant, timeout};
@@ -108,6 +111,47 @@ impl Line {
                 (Err(_), None) => Err(lost("it was not confirmed in time")),
             };
         }
+    }
+
+    /// Waits until all of these are confirmed. The first that is not ends it, whichever it is: what
+    /// is in a transaction with it may wait for ever.
+    pub(crate) async fn all_confirmed(
+        &self,
+        mut sent: Vec<(usize, Sent<'_>)>,
+        until: Instant,
+    ) -> Result<(), (usize, PublishError)> {
+        while let Some((first, _)) = sent.first() {
+            let (first, left) = (*first, until.saturating_duration_since(Instant::now()));
+            let look = poll_fn(|context| self.look_at(&mut sent, context));
+            match (timeout(left.min(LOOK), look).await, self.told.refused()) {
+                (Ok(Some(failed)), _) => return Err(failed),
+                (Ok(None), _) => return Ok(()),
+                (Err(_), Some(why)) => return Err((first, PublishError::Refused { why })),
+                (Err(_), None) if left.is_zero() => {
+                    return Err((first, lost("it was not confirmed in time")));
+                }
+                (Err(_), None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The first that failed, or none when all are confirmed.
+    fn look_at(
+        &self,
+        sent: &mut Vec<(usize, Sent<'_>)>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<(usize, PublishError)>> {
+        let mut failed = None;
+        sent.retain_mut(|(of, one)| match Pin::new(&mut one.confirmation).poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(outcome) => {
+                let error = self.outcome(outcome, one.topic).err();
+                failed = failed.take().or(error.map(|error| (*of, error)));
+                false
+            }
+        });
+        if failed.is_some() || sent.is_empty() { Poll::Ready(failed) } else { Poll::Pending }
     }
 
     fn outcome<E>(

@@ -1,7 +1,7 @@
 //! Settings, and what librdkafka is told because of them. What the guarantees rest on is not the
 //! user's to set: it is refused, not overwritten in silence.
 
-use crate::error::ConnectError;
+use crate::{dead::HEADERS_BYTES_MAX, error::ConnectError};
 use rdkafka::ClientConfig;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -80,7 +80,7 @@ const OURS: &[(&str, &str)] = &[
     ("isolation.level", "what was aborted was never published"),
     ("message.max.bytes", "it is `Options::max_bytes`"),
     ("partition.assignment.strategy", "what an instance keeps goes on while another joins"),
-    ("transactional.id", "it is the name that a `KafkaTransactions` is given"),
+    ("transactional.id", "it is the name that a `KafkaProcessor` is given"),
 ];
 
 impl Options {
@@ -171,6 +171,20 @@ impl Options {
         Ok(self.with_settings(config))
     }
 
+    /// A producer whose messages are in transactions, and whose name the cluster knows.
+    pub(crate) fn transactional(&self, name: &str) -> Result<ClientConfig, ConnectError> {
+        let transaction = self.publish_timeout.saturating_mul(2).max(TRANSACTION_MIN);
+        let mut config = self.producer()?;
+        // What failed is aborted, and what was behind it with it: no gap is left.
+        config.remove("enable.gapless.guarantee");
+        config
+            .set("transactional.id", name)
+            .set("message.max.bytes", (self.max_bytes + HEADERS_BYTES_MAX).to_string())
+            .set("message.timeout.ms", self.publish_timeout.as_millis().max(2).to_string())
+            .set("transaction.timeout.ms", transaction.as_millis().to_string());
+        Ok(self.with_settings(config))
+    }
+
     pub(crate) fn consumer(&self, group: &str) -> Result<ClientConfig, ConnectError> {
         let mut config = self.base()?;
         let kilobytes = (self.fetched_bytes_max / 1024).max(1);
@@ -190,6 +204,8 @@ impl Options {
     }
 }
 
+/// How long a transaction of an instance that is gone may hide what is behind it, at least.
+const TRANSACTION_MIN: Duration = Duration::from_secs(60);
 const MESSAGE_BYTES_MIN: u64 = 1_000;
 const MESSAGE_BYTES_MAX: u64 = 1_000_000_000;
 

@@ -11,7 +11,7 @@ use factum_app::{
     message::{Outgoing, PublishError, Publisher},
     world::BoxFuture,
 };
-use rdkafka::producer::Producer;
+use rdkafka::{ClientConfig, producer::Producer};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
@@ -46,13 +46,23 @@ impl KafkaPublisher {
     /// A setting is wrong, the cluster refuses us, or did not answer within
     /// [`Options::publish_timeout`].
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
-        let line = Arc::new(Line::open(&options.producer()?)?);
+        let config = options.producer()?;
+        Self::over(options, &config).await.map(|(publisher, _)| publisher)
+    }
+
+    /// Over a producer of this form.
+    pub(crate) async fn over(
+        options: Options,
+        config: &ClientConfig,
+    ) -> Result<(Self, Arc<Line>), ConnectError> {
+        let line = Arc::new(Line::open(config)?);
         let until = Instant::now() + options.publish_timeout;
         loop {
             let asked = Arc::clone(&line);
             let ask = move || asked.producer.client().fetch_cluster_id(LOOK);
             if matches!(tokio::task::spawn_blocking(ask).await, Ok(Some(_))) {
-                return Ok(Self { options, topics: Topics::default(), line: Mutex::new(line) });
+                let (topics, first) = (Topics::default(), Mutex::new(Arc::clone(&line)));
+                return Ok((Self { options, topics, line: first }, line));
             }
             if let Some(why) = line.told.refused() {
                 return Err(ConnectError::Refused { why });
@@ -110,13 +120,24 @@ impl KafkaPublisher {
     pub(crate) async fn put(&self, topic: &str, record: &Record) -> Result<(), PublishError> {
         let until = Instant::now() + self.options.publish_timeout;
         let line = self.line()?;
+        self.know(&line, topic, until).await?;
+        let sent = line.send(topic, record, until).await?;
+        line.confirmed(sent, until).await
+    }
+
+    /// Whether there is such a topic; it is looked for once.
+    pub(crate) async fn know(
+        &self,
+        line: &Arc<Line>,
+        topic: &str,
+        until: Instant,
+    ) -> Result<(), PublishError> {
         if !self.topics.is_known(topic) {
-            let found = self.find(&line, topic, until).await;
+            let found = self.find(line, topic, until).await;
             found.map_err(|error| error.of_publishing(topic))?;
             self.topics.remember(topic);
         }
-        let sent = line.send(topic, record, until).await?;
-        line.confirmed(sent, until).await
+        Ok(())
     }
 
     /// The topics of a batch that cannot be sent to, and why.
@@ -129,12 +150,10 @@ impl KafkaPublisher {
         let mut wrong = HashMap::new();
         let mut asked = HashSet::new();
         for topic in batch.iter().map(|one| one.topic.as_str()) {
-            if !asked.insert(topic) || self.topics.is_known(topic) {
-                continue;
-            }
-            match self.find(line, topic, until).await {
-                Ok(()) => self.topics.remember(topic),
-                Err(error) => _ = wrong.insert(topic, error.of_publishing(topic)),
+            if asked.insert(topic)
+                && let Err(error) = self.know(line, topic, until).await
+            {
+                wrong.insert(topic, error);
             }
         }
         wrong

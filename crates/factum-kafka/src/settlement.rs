@@ -47,6 +47,11 @@ impl Settlement {
         }
     }
 
+    /// The shelf knows already.
+    pub(crate) fn done(mut self) {
+        self.open = false;
+    }
+
     pub(crate) fn give_back(mut self, after: Duration) -> Result<(), SettleError> {
         self.open = false;
         match self.shelf.give_back(&self.ticket, after) {

@@ -3,7 +3,7 @@
 
 use crate::{
     binding::Record,
-    window::{Known, Pick, Window},
+    window::{Handing, Known, Pick, Window},
 };
 use factum_app::message::ConsumeError;
 use std::{
@@ -11,7 +11,7 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// A topic, and a partition of it.
 pub(crate) type Place = (String, i32);
@@ -34,6 +34,7 @@ pub(crate) struct Shelf {
     /// Something came, or made room: for who takes messages.
     came: Notify,
     prefetch: usize,
+    handing: Handing,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +50,7 @@ struct State {
     stopped: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Assigned {
     since: u64,
     /// It goes to another instance: nothing more is handed out.
@@ -85,10 +86,10 @@ pub(crate) struct Room {
 }
 
 impl Shelf {
-    pub(crate) fn new(prefetch: u16) -> Self {
+    pub(crate) fn new(prefetch: u16, handing: Handing) -> Self {
         let prefetch = usize::from(prefetch).max(1);
         let (state, settled, came) = (Mutex::default(), Condvar::new(), Notify::new());
-        Self { state, settled, came, prefetch }
+        Self { state, settled, came, prefetch, handing }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -109,7 +110,8 @@ impl Shelf {
         for place in places {
             state.assignments += 1;
             let since = state.assignments;
-            state.windows.insert(place, Assigned { since, ..Assigned::default() });
+            let window = Window::new(self.handing);
+            state.windows.insert(place, Assigned { since, leaving: false, window });
         }
     }
 
@@ -229,6 +231,29 @@ impl Shelf {
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         None
+    }
+
+    /// Whether all of these are still this instance's.
+    pub(crate) fn holds<'a>(&self, tickets: impl IntoIterator<Item = &'a Ticket>) -> bool {
+        let state = self.state();
+        let ours = |ticket: &Ticket| {
+            state.windows.get(&ticket.place).is_some_and(|one| one.since == ticket.since)
+        };
+        tickets.into_iter().all(ours)
+    }
+
+    /// These are settled, and the cluster has their offsets already: from a transaction.
+    pub(crate) fn settled_and_committed<'a>(&self, tickets: impl IntoIterator<Item = &'a Ticket>) {
+        let mut state = self.state();
+        for Ticket { place, since, pick } in tickets {
+            let assigned = state.windows.get_mut(place);
+            if let Some(assigned) = assigned.filter(|one| one.since == *since) {
+                assigned.window.settle(pick.offset, oneshot::channel().0);
+            }
+            state.committed(place, *since, pick.offset + 1);
+        }
+        drop(state);
+        self.changed();
     }
 
     /// A commit failed: the next is tried so much later.

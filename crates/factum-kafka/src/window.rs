@@ -15,8 +15,19 @@ use tokio::sync::oneshot;
 /// Tells who acknowledged that the broker knows; dropped, that it does not.
 pub(crate) type Known = oneshot::Sender<()>;
 
+/// What goes on behind a message that waits for its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Handing {
+    /// Messages with other keys: each is settled for itself.
+    #[default]
+    ByKey,
+    /// Nothing: what was handed out is always all up to some offset.
+    InLine,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Window {
+    handing: Handing,
     slots: BTreeMap<i64, Slot>,
     waiting: BTreeSet<i64>,
     /// After all that was taken.
@@ -51,6 +62,10 @@ pub(crate) struct Pick {
 }
 
 impl Window {
+    pub(crate) fn new(handing: Handing) -> Self {
+        Self { handing, ..Self::default() }
+    }
+
     /// A message came from the broker. What is there already came twice.
     pub(crate) fn take(&mut self, offset: i64, record: Record) {
         if self.next.is_some_and(|next| offset < next) {
@@ -76,6 +91,9 @@ impl Window {
                 continue;
             }
             if slot.waits(now) {
+                if self.handing == Handing::InLine {
+                    return None;
+                }
                 held.extend(key);
                 continue;
             }
@@ -240,6 +258,17 @@ mod tests {
         let again = window.pick(later).unwrap();
         assert_eq!((again.offset, again.attempt), (20, 2));
         assert_eq!(pick(&mut window), 22);
+    }
+
+    #[test]
+    fn in_line_nothing_passes_what_waits() {
+        let mut window = Window::new(Handing::InLine);
+        (1..).zip(["a", "b"]).for_each(|(offset, key)| window.take(offset, record(key)));
+        assert_eq!(pick(&mut window), 1);
+        let later = Instant::now() + Duration::from_secs(60);
+        window.give_back(1, Some(later));
+        assert_eq!((pick(&mut window), window.pick(later).unwrap().offset), (-1, 1));
+        assert_eq!(pick(&mut window), 2);
     }
 
     #[test]

@@ -5,5 +5,6 @@
 
 mod conformance;
 mod consuming;
+mod processing;
 mod publishing;
 mod support;

@@ -110,7 +110,6 @@ async fn a_topic_without_the_right_to_it_is_refused() {
     assert!(why.contains(&topic) && why.contains("right"), "{why}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_seconds_is_waited_for() {
     let (mock, options, topic) = mock(2);
     let publisher = publisher(&options).await;
@@ -150,7 +149,6 @@ async fn a_broker_that_stays_away_leaves_it_unknown_and_the_next_call_begins_ane
 }
 
 /// The broker closes the connection instead of answering, twice.
-#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_lost_in_the_middle_loses_and_repeats_nothing() {
     let (mock, options, topic) = mock(1);
     let publisher = publisher(&options).await;
@@ -161,7 +159,6 @@ async fn a_connection_that_is_lost_in_the_middle_loses_and_repeats_nothing() {
     assert_eq!(ids, (0..20).collect::<Vec<_>>());
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_waited_for() {
     let (mock, options, topic) = mock(1);
     let options = options.set("queue.buffering.max.messages", "3");
@@ -203,4 +200,14 @@ async fn a_wrong_setting_and_a_cluster_that_is_not_there_are_told_apart() {
     let away = Options { publish_timeout: limit, ..Options::new("127.0.0.1:1") };
     let error = of(away).await;
     assert!(matches!(&error, ConnectError::Unavailable { why } if why.contains(":1")), "{error}");
+}
+
+/// Beside each other, as each waits for a cluster that is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_cluster() {
+    tokio::join!(
+        a_full_queue_is_waited_for(),
+        an_outage_of_seconds_is_waited_for(),
+        a_connection_that_is_lost_in_the_middle_loses_and_repeats_nothing(),
+    );
 }
