@@ -112,8 +112,9 @@ impl Reader {
     pub(crate) fn run(self) {
         let (client, shelf) = (Arc::clone(&self.client), Arc::clone(&self.shelf));
         let committer = std::thread::spawn(move || commit_all(&client, &shelf));
-        let mut paused = Vec::new();
+        let (mut paused, mut assignments) = (Vec::new(), 0);
         while !self.shelf.is_stopped() {
+            self.resume_assigned(&mut paused, &mut assignments);
             self.make_room(&mut paused);
             match self.client.poll(POLL) {
                 Some(Ok(message)) => {
@@ -130,6 +131,16 @@ impl Reader {
         self.shelf.remove(&self.shelf.places());
         // Its end leaves the group, and waits for librdkafka's threads.
         drop(self.client);
+    }
+
+    /// A partition that was paused when it left is paused when it comes back, for librdkafka.
+    fn resume_assigned(&self, paused: &mut Vec<Place>, known: &mut u64) {
+        let assignments = self.shelf.assignments();
+        if std::mem::replace(known, assignments) != assignments {
+            // It fails for a partition that is gone meanwhile.
+            let _ = self.client.resume(&bare(&self.shelf.places()));
+            paused.clear();
+        }
     }
 
     /// Pauses what has no room, lets go on what has.

@@ -47,14 +47,14 @@ async fn a_rebalance_in_the_middle_loses_nothing_and_keeps_order() {
     let options = quick(options);
     let group = name("group");
     let shared = || Subscription::shared(&group, [topic.as_str()]).from_oldest().prefetch(16);
-    publish(&options, &topic, 0..400, 20).await;
+    publish(&options, &topic, 0..200, 20).await;
     let mut first = deliveries(&options, shared()).await;
     let (mut second, begun) = (None, Instant::now());
     let mut seen: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let (mut count, mut of_second) = (0, 0);
-    while seen.values().flatten().collect::<std::collections::BTreeSet<_>>().len() < 400 {
+    while seen.values().flatten().collect::<std::collections::BTreeSet<_>>().len() < 200 {
         assert!(begun.elapsed() < LIMIT, "{seen:?}");
-        if count == 100 {
+        if count == 50 {
             second = Some(deliveries(&options, shared()).await);
         }
         let wait = Duration::from_millis(50);
@@ -91,7 +91,6 @@ async fn a_rebalance_in_the_middle_loses_nothing_and_keeps_order() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn the_cluster_has_no_offset_past_what_is_not_settled() {
     let (_mock, options, topic) = mock(1);
     let (options, group) = (quick(options), name("group"));
@@ -115,7 +114,6 @@ async fn the_cluster_has_no_offset_past_what_is_not_settled() {
     assert_eq!(committed(&options.servers, &group, &topic), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn attempts_are_counted_while_the_partition_stays() {
     let (_mock, options, topic) = mock(1);
     let (options, group) = (quick(options), name("group"));
@@ -144,4 +142,13 @@ async fn a_missing_topic_and_a_missing_place_for_dead_letters_are_named_at_the_s
     assert!(why.contains(&format!("{topic}.dead-letters")), "{why}");
     let why = refused(Subscription::shared("g", ["^orders.*"])).await;
     assert!(why.contains("letters, digits"), "{why}");
+}
+
+/// Beside each other, as each waits for its group most of the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_groups() {
+    tokio::join!(
+        the_cluster_has_no_offset_past_what_is_not_settled(),
+        attempts_are_counted_while_the_partition_stays(),
+    );
 }
