@@ -130,6 +130,26 @@ mod tests {
         }
     }
 
+    /// The value is the bytes as they are, or `data_base64`; the content type and where the schema
+    /// is come along. That holds for what looks like JSON too.
+    #[test]
+    fn avro_and_protobuf_are_bytes_in_both_modes() {
+        let check = |content_type: &str, data: &[u8]| {
+            let mut message = full().data(content_type, data.to_vec());
+            message.schema = Some("https://schemas.example/orders/1".into());
+            let binary = Record::of(&message, Mode::Binary);
+            assert_eq!((&binary.value[..], binary.message().unwrap()), (data, message.clone()));
+            let structured = Record::of(&message, Mode::Structured);
+            let document: serde_json::Value = serde_json::from_slice(&structured.value).unwrap();
+            assert!(document["data_base64"].is_string() && document.get("data").is_none());
+            assert_eq!(structured.message().unwrap(), message);
+        };
+        for data in [&b"\x08\x07\xff\x00"[..], b"{\"a\":1}", b"7"] {
+            check("application/avro", data);
+            check("application/protobuf; type=shop.Order", data);
+        }
+    }
+
     #[test]
     fn the_names_are_those_of_the_binding() {
         let record = Record::of(&full(), Mode::Binary);

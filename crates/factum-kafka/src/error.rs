@@ -38,13 +38,24 @@ impl From<KafkaError> for ConnectError {
             KafkaError::ClientConfig(kind, what, name, _) => {
                 let cure = match kind {
                     RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => "; librdkafka has no such setting",
-                    _ => "",
+                    _ => of_feature(&what),
                 };
                 Self::Setting { name, why: format!("{what}{cure}") }
             }
-            KafkaError::ClientCreation(why) => Self::Setting { name: String::new(), why },
+            KafkaError::ClientCreation(what) => {
+                let why = format!("{what}{}", of_feature(&what));
+                Self::Setting { name: String::new(), why }
+            }
             other => Self::Unavailable { why: other.to_string() },
         }
+    }
+}
+
+/// What librdkafka was built without, in terms of who builds it.
+fn of_feature(what: &str) -> &'static str {
+    match cfg!(feature = "tls") || !what.to_ascii_lowercase().contains("openssl") {
+        true => "",
+        false => ": build factum-kafka with its feature `tls`",
     }
 }
 

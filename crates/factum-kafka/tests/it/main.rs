@@ -5,6 +5,7 @@
 
 mod conformance;
 mod consuming;
+mod creating;
 mod processing;
 mod publishing;
 mod support;

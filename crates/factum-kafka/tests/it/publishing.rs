@@ -196,6 +196,28 @@ async fn a_wrong_setting_and_a_cluster_that_is_not_there_are_told_apart() {
     let of = |options: Options| async { KafkaPublisher::connect(options).await.unwrap_err() };
     let error = of(Options::new("127.0.0.1:1").set("linger", "1")).await;
     assert!(matches!(&error, ConnectError::Setting { name, .. } if name == "linger"), "{error}");
+    for (name, value) in [
+        ("security.protocol", "ssl"),
+        ("ssl.ca.location", "/ca.pem"),
+        ("sasl.mechanism", "SCRAM-SHA-256"),
+    ] {
+        let options = match name {
+            "sasl.mechanism" => Options::new("127.0.0.1:1")
+                .set("security.protocol", "sasl_plaintext")
+                .set("sasl.username", "somebody")
+                .set("sasl.password", "hush"),
+            _ => Options::new("127.0.0.1:1"),
+        };
+        let limit = Duration::from_millis(300);
+        let error = of(Options { publish_timeout: limit, ..options.set(name, value) }).await;
+        #[cfg(not(feature = "tls"))]
+        assert!(
+            matches!(&error, ConnectError::Setting { why, .. } if why.contains("feature `tls`")),
+            "{error:?}"
+        );
+        #[cfg(feature = "tls")]
+        assert!(!error.to_string().contains("feature"), "{error}");
+    }
     let limit = Duration::from_millis(300);
     let away = Options { publish_timeout: limit, ..Options::new("127.0.0.1:1") };
     let error = of(away).await;
