@@ -24,6 +24,7 @@
 
 #![cfg(unix)]
 
+pub mod debezium;
 mod error;
 mod install;
 pub mod kafka;
