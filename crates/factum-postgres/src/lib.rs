@@ -17,6 +17,7 @@
 //! | `outbox`, `inbox`, `beside` | messages to publish, messages that were handled, with `app` |
 //! | `schema` | the tables and functions |
 //! | `target` | rows of projections, with the feature `app` |
+//! | `cdc` | change data capture, with the feature `cdc` |
 //! | `pool` | connections |
 //!
 //! The order of judgement, and all that is decided there, is [`factum_core::judge`]'s.
@@ -24,6 +25,8 @@
 mod append;
 #[cfg(feature = "app")]
 mod beside;
+#[cfg(feature = "cdc")]
+pub mod cdc;
 mod error;
 mod heads;
 #[cfg(feature = "app")]

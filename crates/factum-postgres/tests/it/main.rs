@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[cfg(feature = "cdc")]
+mod cdc;
 mod conformance;
 mod crashes;
 mod following;
