@@ -55,6 +55,8 @@ impl ConsumerContext for Context {
             commit_now(client, &self.shelf, &places);
         }
         self.shelf.remove(&places);
+        // What is paused when it leaves is paused when it comes back, for librdkafka.
+        let _ = client.resume(&bare(&places));
     }
 
     fn post_rebalance(&self, _: &Client, rebalance: &Rebalance<'_>) {
@@ -112,9 +114,8 @@ impl Reader {
     pub(crate) fn run(self) {
         let (client, shelf) = (Arc::clone(&self.client), Arc::clone(&self.shelf));
         let committer = std::thread::spawn(move || commit_all(&client, &shelf));
-        let (mut paused, mut assignments) = (Vec::new(), 0);
+        let mut paused = Vec::new();
         while !self.shelf.is_stopped() {
-            self.resume_assigned(&mut paused, &mut assignments);
             self.make_room(&mut paused);
             match self.client.poll(POLL) {
                 Some(Ok(message)) => {
@@ -131,16 +132,6 @@ impl Reader {
         self.shelf.remove(&self.shelf.places());
         // Its end leaves the group, and waits for librdkafka's threads.
         drop(self.client);
-    }
-
-    /// A partition that was paused when it left is paused when it comes back, for librdkafka.
-    fn resume_assigned(&self, paused: &mut Vec<Place>, known: &mut u64) {
-        let assignments = self.shelf.assignments();
-        if std::mem::replace(known, assignments) != assignments {
-            // It fails for a partition that is gone meanwhile.
-            let _ = self.client.resume(&bare(&self.shelf.places()));
-            paused.clear();
-        }
     }
 
     /// Pauses what has no room, lets go on what has.

@@ -150,11 +150,6 @@ impl Shelf {
         self.state().windows.keys().cloned().collect()
     }
 
-    /// How many partitions were ever assigned.
-    pub(crate) fn assignments(&self) -> u64 {
-        self.state().assignments
-    }
-
     pub(crate) fn take(&self, place: &Place, offset: i64, record: Record) {
         if let Some(assigned) = self.state().windows.get_mut(place) {
             assigned.window.take(offset, record);
