@@ -218,7 +218,8 @@ impl Shared {
                         Confirmation::Nack(_) => {
                             unknown("the broker did not keep it (nack): a queue is full, or failed")
                         }
-                        _ => Ok(()),
+                        Confirmation::NotRequested => unknown("the channel does not confirm"),
+                        Confirmation::Ack(_) => Ok(()),
                     };
                     returned.extend(confirmation.take_message());
                     outcome
