@@ -2,9 +2,11 @@
 //!
 //! By hand is the least that has the condition: a table with `unique (stream, revision)`, a
 //! generated position, an id that is unique, and one `INSERT` an event, in which a conflict is an
-//! error. It has no order that readers can rely on, no tags, no types or categories to find events
-//! by, and a retry is a conflict. Both go through the same connections of the same library to the
-//! same server, in turns. The server is that of `FACTUM_POSTGRES_URL`:
+//! error. It has no order that readers can rely on. *Ordered* is the same with what lets readers
+//! miss nothing that commits late: events in the order of transactions, beside the number of each,
+//! of which readers read those below the oldest that is open. Neither has tags, types or categories
+//! to find events by, and a retry is a conflict. All go through the same connections of the same
+//! library to the same server, in turns. The server is that of `FACTUM_POSTGRES_URL`:
 //!
 //! ```text
 //! FACTUM_POSTGRES_URL=postgres://localhost/bench \
@@ -35,6 +37,12 @@ const ROUNDS: usize = 3;
 const WRITERS: [usize; 3] = [1, 16, 64];
 /// Events of one stream: then the writer begins another one.
 const STREAM_EVENTS: u64 = 20;
+/// The table by hand, and the same with an order that readers can rely on.
+const TABLES: [&str; 2] = [
+    "position bigserial PRIMARY KEY",
+    "position bigserial, transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
+        PRIMARY KEY (transaction, position)",
+];
 const DATA: &str = r#"{"customer":"7b1c","lines":[{"sku":"A-1","count":2}],"total":1290}"#;
 
 #[tokio::main]
@@ -43,18 +51,23 @@ async fn main() -> Outcome<()> {
         .map_err(|_| "set FACTUM_POSTGRES_URL to a database that may be written to")?;
     let address: PgConnectOptions = url.parse()?;
     let schema = format!("throughput_{}", std::process::id());
-    println!("writers   by hand/s    factum/s   factum = by hand x");
+    println!("writers   by hand/s   ordered/s    factum/s   factum = by hand x, = ordered x");
     for writers in WRITERS {
-        let (mut by_hand, mut factum) = (Vec::new(), Vec::new());
+        let mut rates = [Vec::new(), Vec::new(), Vec::new()];
         for round in 0..ROUNDS {
-            let schema = format!("{schema}_{writers}_{round}");
-            by_hand.push(measure_by_hand(&address, &schema, writers).await?);
-            factum.push(measure_factum(&address, &schema, writers).await?);
-            let sql = format!("DROP SCHEMA \"{schema}\" CASCADE");
-            raw_sql(AssertSqlSafe(sql)).execute(&mut address.connect().await?).await?;
+            for (nth, rates) in rates.iter_mut().enumerate() {
+                let schema = format!("{schema}_{writers}_{round}_{nth}");
+                rates.push(match TABLES.get(nth) {
+                    Some(table) => by_hands(&address, (&schema, table), writers).await?,
+                    None => measure_factum(&address, &schema, writers).await?,
+                });
+                let sql = format!("DROP SCHEMA \"{schema}\" CASCADE");
+                raw_sql(AssertSqlSafe(sql)).execute(&mut address.connect().await?).await?;
+            }
         }
-        let (by_hand, factum) = (median(by_hand), median(factum));
-        println!("{writers:7} {by_hand:11.0} {factum:11.0} {:10.2}", factum / by_hand);
+        let [by_hand, ordered, factum] = rates.map(median);
+        print!("{writers:7} {by_hand:11.0} {ordered:11.0} {factum:11.0}");
+        println!(" {:10.2} {:10.2}", factum / by_hand, factum / ordered);
     }
     Ok(())
 }
@@ -79,10 +92,14 @@ async fn rate(mut writers: JoinSet<Outcome<u64>>) -> Outcome<f64> {
     Ok(events as f64 / SECONDS as f64)
 }
 
-async fn measure_by_hand(address: &PgConnectOptions, schema: &str, writers: usize) -> Outcome<f64> {
+async fn by_hands(
+    address: &PgConnectOptions,
+    (schema, table): (&str, &str),
+    writers: usize,
+) -> Outcome<f64> {
     let sql = format!(
         "CREATE SCHEMA \"{schema}\"; CREATE TABLE \"{schema}\".events (
-            position bigserial PRIMARY KEY, stream text NOT NULL, revision bigint NOT NULL,
+            {table}, stream text NOT NULL, revision bigint NOT NULL,
             id uuid NOT NULL UNIQUE, type text NOT NULL, data bytea NOT NULL,
             metadata bytea NOT NULL, recorded_at timestamptz NOT NULL DEFAULT now(),
             UNIQUE (stream, revision))"

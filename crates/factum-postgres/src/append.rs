@@ -1,14 +1,16 @@
-//! An append: one call where nothing stands against it, and otherwise what `factum_core::judge`
-//! says of it, in a transaction.
+//! An append: one call where nothing stands against it, with others that wait; and otherwise what
+//! `factum_core::judge` says of it, in a transaction.
 //!
 //! What must hold: nothing is judged before the locks of all that is judged are held, and each
 //! statement that judges sees what was committed before it began.
 
+mod group;
 mod judged;
 mod plain;
 mod rows;
+mod together;
 
-pub(crate) use judged::Work;
+pub(crate) use {group::Group, judged::Work};
 
 use crate::{
     error::unappended,
@@ -17,6 +19,8 @@ use crate::{
 use factum_core::{Append, AppendError, Found, Position, Receipt, StreamState, judge};
 use plain::Plain;
 use sqlx::{Connection, PgConnection};
+use std::sync::Arc;
+use together::Went;
 
 /// What an append comes to, where the server answered.
 pub(crate) type Answer = Result<Receipt, AppendError>;
@@ -32,23 +36,40 @@ enum Called {
     NotDurable,
 }
 
-/// Appends in a transaction of its own. An append that has events is tried again where the
+/// Appends, together with others if they wait. An append that has events is tried again where the
 /// connection was lost: its ids tell whether it was done.
-pub(crate) async fn append(shared: &Shared, append: Append) -> Answer {
-    let plain = Plain::of(shared, &append);
-    let first = once(shared, &append, plain.as_ref()).await;
-    let answer = match first {
+pub(crate) async fn append(shared: &Arc<Shared>, append: Append) -> Answer {
+    let events = append.events.len();
+    let answer = match group::go(shared, append).await {
+        Went::Done(answer) => answer,
+        Went::Left(append) => alone(shared, &append).await,
+        Went::Lost(append, error) => again(shared, &append, &error).await,
+    };
+    count(shared, &answer, events);
+    answer
+}
+
+/// Appends in a transaction of its own.
+async fn alone(shared: &Shared, append: &Append) -> Answer {
+    let mut lease = shared.writer().await?;
+    let outcome = once(shared, &mut lease, append).await;
+    lease.done(&outcome);
+    match outcome {
         Err(error) if is_lost(&error) && !append.events.is_empty() => {
-            Counters::add(&shared.counters.retried, 1);
-            let again = once(shared, &append, plain.as_ref()).await;
-            // What is not done now may have been done the first time.
-            again.unwrap_or_else(|_| Err(unappended(&error)))
+            again(shared, append, &error).await
         }
         Err(error) => Err(unappended(&error)),
         Ok(answer) => answer,
-    };
-    count(shared, &answer, append.events.len());
-    answer
+    }
+}
+
+/// Tries again what was lost by this error. What is not done now may have been done then.
+async fn again(shared: &Shared, append: &Append, lost: &sqlx::Error) -> Answer {
+    Counters::add(&shared.counters.retried, 1);
+    let Ok(mut lease) = shared.writer().await else { return Err(unappended(lost)) };
+    let outcome = once(shared, &mut lease, append).await;
+    lease.done(&outcome);
+    outcome.unwrap_or_else(|_| Err(unappended(lost)))
 }
 
 fn is_lost(error: &sqlx::Error) -> bool {
@@ -70,26 +91,18 @@ fn count(shared: &Shared, answer: &Answer, events: usize) {
 
 async fn once(
     shared: &Shared,
+    connection: &mut PgConnection,
     append: &Append,
-    plain: Option<&Plain<'_>>,
 ) -> Result<Answer, sqlx::Error> {
-    let mut lease = match shared.writer().await {
-        Ok(lease) => lease,
-        Err(none) => return Ok(Err(none.into())),
-    };
-    let outcome = async {
-        if let Some(plain) = plain.filter(|_| !shared.options.pooler) {
-            match plain.call(shared, &mut lease).await? {
-                Called::Done(answer) => return Ok(answer),
-                Called::NotDurable => return Ok(Err(not_durable())),
-                Called::Judge | Called::OldSnapshot => {}
-            }
+    let plain = Plain::of(append).filter(|_| !shared.options.pooler);
+    if let Some(plain) = plain {
+        match plain.call(shared, connection).await? {
+            Called::Done(answer) => return Ok(answer),
+            Called::NotDurable => return Ok(Err(not_durable())),
+            Called::Judge | Called::OldSnapshot => {}
         }
-        in_own(shared, &mut lease, Work::Append(append.clone())).await
-    };
-    let outcome = outcome.await;
-    lease.done(&outcome);
-    outcome
+    }
+    in_own(shared, connection, Work::Append(append.clone())).await
 }
 
 /// Appends or changes in a transaction that is begun and ended for it.
@@ -124,7 +137,7 @@ pub(crate) async fn in_transaction(
     work: Work,
 ) -> Result<Answer, sqlx::Error> {
     if let Work::Append(append) = &work
-        && let Some(plain) = Plain::of(shared, append)
+        && let Some(plain) = Plain::of(append)
     {
         match plain.call(shared, connection).await? {
             Called::Done(answer) => return Ok(answer),

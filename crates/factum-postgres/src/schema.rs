@@ -16,7 +16,8 @@ use factum_core::Uuid;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 /// Each brings the tables from the format before it to its own number.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// What every branch of `factum_first` asks of an event, whatever it goes by.
 const CONDITIONS: &str = "

@@ -1,6 +1,7 @@
 //! What appends, readers and whoever follows have in common.
 
 use crate::{
+    append::Group,
     options::Options,
     pool::{Lease, NoLease, Pool},
     schema::Place,
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) capabilities: Capabilities,
     pub(crate) place: Place,
     pub(crate) statements: Statements,
+    pub(crate) group: Group,
     pub(crate) writers: Arc<Pool>,
     pub(crate) readers: Arc<Pool>,
     pub(crate) tail: Arc<Tail>,
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) appends: AtomicU64,
+    /// Calls in which appends went together, or one alone.
+    pub(crate) calls: AtomicU64,
     pub(crate) judged: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) events: AtomicU64,
@@ -54,6 +58,7 @@ impl Counters {
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) append: Arc<str>,
+    pub(crate) append_all: Arc<str>,
     pub(crate) lock: Arc<str>,
     pub(crate) write: Arc<str>,
     pub(crate) track: Arc<str>,
@@ -74,6 +79,11 @@ impl Statements {
             append: of("SELECT status, first, lasts, failed, met FROM {s}.factum_append($1, $2, \
                 $3, $4, $5, $6, $7, $8::jsonb, $9, $10::numeric, $11, $12, $13, $14, $15, $16, \
                 $17, $18, $19, $20)"),
+            append_all: of(
+                "SELECT status, first, lasts, others FROM {s}.factum_append_all($1, $2, \
+                $3, $4, $5, $6, $7, $8::text[]::jsonb[], $9, $10, $11, $12, $13, $14, $15, $16, \
+                $17, $18)",
+            ),
             lock: of("SELECT {s}.factum_lock($1, $2, $3)"),
             write: of("SELECT {s}.factum_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
             track: of("SELECT {s}.factum_track($1, $2::numeric)"),

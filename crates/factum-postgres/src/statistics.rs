@@ -35,20 +35,23 @@ pub(crate) async fn tables(
 
 /// What was counted since the store was opened.
 pub(crate) fn counted(all: &mut Statistics, shared: &Shared) {
-    let Counters { appends, judged, refused, events, retried } = &shared.counters;
+    let Counters { appends, calls, judged, refused, events, retried } = &shared.counters;
     let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (writers, readers) = (&shared.writers, &shared.readers);
-    all.gauge("queued_appends", writers.waiting(), "Appends that wait for a connection");
+    let (waiting, overloaded) = shared.group.waiting();
+    let queued = writers.waiting() + waiting;
+    all.gauge("queued_appends", queued, "Appends that wait for a connection, or for a call to end");
     all.gauge("queued_reads", readers.waiting(), "Reads that wait for a connection");
     let numbers = [
         ("appends_total", value(appends), "Appends and changes done"),
+        ("append_calls_total", value(calls), "Calls that took several appends, or one"),
         ("judged_appends_total", value(judged), "Appends and changes that took a transaction"),
         ("refused_appends_total", value(refused), "Appends and changes refused"),
         ("retried_appends_total", value(retried), "Appends tried again on a new connection"),
         ("events_written_total", value(events), "Events written"),
         (
             "overloaded_appends_total",
-            writers.overloaded(),
+            writers.overloaded() + overloaded,
             "Appends refused because too many waited",
         ),
         ("overloaded_reads_total", readers.overloaded(), "Reads refused because too many waited"),

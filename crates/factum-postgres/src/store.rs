@@ -3,7 +3,7 @@
 
 use crate::{
     OpenError, Options, PostgresBatches,
-    append::{self, Work},
+    append::{self, Group, Work},
     heads, listen,
     pool::Pool,
     read::{self, Begun},
@@ -110,6 +110,7 @@ impl PostgresStore {
                 ..Capabilities::full()
             },
             statements: Statements::of(&place),
+            group: Group::new(options.queue_jobs_max, patience),
             writers: pool(options.write_connections_max, options.queue_jobs_max),
             readers: pool(options.read_connections_max, options.read_jobs_max),
             tail: Arc::new(Tail::default()),

@@ -9,7 +9,7 @@ use factum_core::{Append, Check, EventData, Item, Query, StreamName, Tag, name::
 use std::collections::BTreeMap;
 
 /// So many locks an append takes; one with more terms locks *all* exclusively instead.
-const LOCKS_MAX: usize = 256;
+pub(crate) const LOCKS_MAX: usize = 256;
 
 /// What a term is.
 #[derive(Clone, Copy)]

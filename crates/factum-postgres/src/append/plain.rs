@@ -17,25 +17,35 @@ const NONE: i64 = -1;
 /// that are only checked.
 pub(super) struct Plain<'a> {
     append: &'a Append,
-    streams: Vec<&'a StreamName>,
+    pub(super) streams: Vec<&'a StreamName>,
     /// How many of them are written.
-    written: usize,
-    expected: Vec<Option<i64>>,
+    pub(super) written: usize,
+    pub(super) expected: Vec<Option<i64>>,
     checks: Vec<Option<i32>>,
-    items: Option<String>,
+    pub(super) items: Option<String>,
     /// Of each event: which of the streams it is for, from 1, and its place among its events.
-    places: Vec<i32>,
-    nths: Vec<i64>,
-    keys: Vec<i64>,
-    exclusive: Vec<bool>,
+    pub(super) places: Vec<i32>,
+    pub(super) nths: Vec<i64>,
+}
+
+/// Whether an append is not always judged: whether it has nothing to do with metadata streams.
+pub(super) fn is_plain(append: &Append) -> bool {
+    let is_checked = |check: &Check| match check {
+        Check::Stream { stream, .. } => stream.is_metadata(),
+        Check::NoMatch { .. } => false,
+    };
+    let is_written = append.events.iter().any(|(stream, _)| stream.is_metadata());
+    !is_written && !append.checks.iter().any(is_checked)
 }
 
 impl<'a> Plain<'a> {
-    /// `None` for an append that is always judged: one that has to do with metadata streams.
-    pub(super) fn of(shared: &Shared, append: &'a Append) -> Option<Self> {
-        let mut locks = Locks::new(shared.place.seed);
-        locks.append(append);
-        let (keys, exclusive) = locks.arrays();
+    /// `None` for an append that is always judged.
+    pub(super) fn of(append: &'a Append) -> Option<Self> {
+        is_plain(append).then(|| Self::known(append))
+    }
+
+    /// Of one that is plain.
+    pub(super) fn known(append: &'a Append) -> Self {
         let mut plain = Self {
             append,
             streams: Vec::new(),
@@ -45,11 +55,9 @@ impl<'a> Plain<'a> {
             items: items_of_checks(&append.checks),
             places: Vec::with_capacity(append.events.len()),
             nths: Vec::with_capacity(append.events.len()),
-            keys,
-            exclusive,
         };
         plain.take_streams();
-        plain.streams.iter().all(|stream| !stream.is_metadata()).then_some(plain)
+        plain
     }
 
     fn take_streams(&mut self) {
@@ -92,13 +100,16 @@ impl<'a> Plain<'a> {
         shared: &Shared,
         connection: &mut PgConnection,
     ) -> Result<Called, sqlx::Error> {
+        let mut locks = Locks::new(shared.place.seed);
+        locks.append(self.append);
+        let (keys, exclusive) = locks.arrays();
         let names: Vec<&str> = self.streams.iter().map(|stream| stream.as_str()).collect();
         let tracking = self.append.tracking.as_ref();
         let events = self.append.events.iter().map(|(_, event)| event);
         let query = shared
             .query(&shared.statements.append)
-            .bind(&self.keys)
-            .bind(&self.exclusive)
+            .bind(keys)
+            .bind(exclusive)
             .bind(shared.lock_timeout())
             .bind(names)
             .bind(i32::try_from(self.written).unwrap_or(i32::MAX))
@@ -113,7 +124,8 @@ impl<'a> Plain<'a> {
         let row = rows::bound(query, &Columns::of(events)).fetch_one(&mut *connection).await?;
         if self.append.events.is_empty() && row.try_get::<i32, _>(0)? == 0 {
             let last = shared.query(&shared.statements.last).fetch_one(connection).await?;
-            return Ok(Called::Done(Ok(self.receipt(&row, position(last.try_get(0)?))?)));
+            let position = position(last.try_get(0)?);
+            return Ok(Called::Done(Ok(self.receipt(&lasts(&row)?, position))));
         }
         self.answer(&row)
     }
@@ -123,7 +135,7 @@ impl<'a> Plain<'a> {
         Ok(match row.try_get::<i32, _>(0)? {
             0 => {
                 let last = number(1)?.cast_unsigned() + self.places.len() as u64 - 1;
-                Called::Done(Ok(self.receipt(row, Position(last))?))
+                Called::Done(Ok(self.receipt(&lasts(row)?, Position(last))))
             }
             2 => {
                 let found = Found::Stream(state(number(4)?));
@@ -139,10 +151,10 @@ impl<'a> Plain<'a> {
         })
     }
 
-    fn receipt(&self, row: &PgRow, position: Position) -> Result<Receipt, sqlx::Error> {
-        let lasts = row.try_get::<Option<Vec<i64>>, _>(2)?.unwrap_or_default();
+    /// Of the last revisions of its streams before, and of the last position.
+    pub(super) fn receipt(&self, lasts: &[i64], position: Position) -> Receipt {
         let mut streams: Vec<Written> = Vec::with_capacity(self.written);
-        for (stream, last) in self.streams.iter().take(self.written).zip(&lasts) {
+        for (stream, last) in self.streams.iter().take(self.written).zip(lasts) {
             let first = Revision(last.wrapping_add(1).cast_unsigned());
             streams.push(Written { stream: (*stream).clone(), first, last: first });
         }
@@ -152,8 +164,13 @@ impl<'a> Plain<'a> {
                 written.last = Revision(written.first.0 + nth.cast_unsigned() - 1);
             }
         }
-        Ok(Receipt { position, streams, replayed: false })
+        Receipt { position, streams, replayed: false }
     }
+}
+
+/// The last revisions, in an answer.
+pub(super) fn lasts(row: &PgRow) -> Result<Vec<i64>, sqlx::Error> {
+    Ok(row.try_get::<Option<Vec<i64>>, _>(2)?.unwrap_or_default())
 }
 
 fn as_number(expected: Expected) -> i64 {

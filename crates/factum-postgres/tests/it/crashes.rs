@@ -2,7 +2,9 @@
 //! once, and nothing is there by half, an application's own rows included.
 
 use crate::support::{event, ids, options, runtime, stream};
-use factum_core::{Append, EventStore, Position, Query, Read, RecordedEvent, next_batch};
+use factum_core::{
+    Append, AppendError, EventStore, Position, Query, Read, RecordedEvent, next_batch,
+};
 use factum_postgres::{
     AppendWithError, Options, PostgresStore,
     sqlx::{self, PgConnection, postgres::PgConnectOptions, raw_sql},
@@ -22,12 +24,18 @@ use std::{
 /// Events of one append: the first and the last in one stream, the middle one in another.
 const EVENTS: u128 = 3;
 const WRITERS: u128 = 4;
+/// Writers of which the appends go together.
+const TOGETHER: u128 = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn append_of(seed: u128, writer: u128, append: u128) -> Append {
     let own = stream(&format!("own-{writer}"));
-    let streams = [own.clone(), stream("all"), own];
-    let id = |nth: u128| (seed << 64) | (writer << 32) | (append * EVENTS + nth + 1);
+    // Those who all write to one stream go one after the other.
+    let other = stream(&if writer < WRITERS { "all".into() } else { format!("other-{writer}") });
+    let streams = [own.clone(), other, own];
+    // A multiple of the number of events, and so one that tells the appends apart.
+    let first = ((seed << 64) | (writer << 32)) * EVENTS + append * EVENTS;
+    let id = |nth: u128| first + nth + 1;
     let events = streams.into_iter().zip((0..EVENTS).map(|nth| event(id(nth))));
     Append { events: events.collect(), ..Append::default() }
 }
@@ -58,16 +66,18 @@ async fn compare(
         let at = events.iter().find(|event| event.id().as_u128() == *last);
         assert_eq!(at.map(|event| event.position().0), Some(*position), "acknowledged and lost");
     }
-    // The events of an append share its number.
-    let mut appends: BTreeMap<u64, usize> = BTreeMap::new();
-    for event in &events {
-        *appends.entry(event.position().0 / 4096).or_default() += 1;
+    let mut appends: BTreeMap<u128, usize> = BTreeMap::new();
+    for id in &stored {
+        *appends.entry((id - 1) / EVENTS).or_default() += 1;
     }
     assert!(appends.values().all(|count| *count == EVENTS as usize), "an append by half");
     let mut connection = connect(address).await;
     let rows = sqlx::query_scalar::<_, i64>("SELECT position FROM seen ORDER BY position");
     let rows = rows.fetch_all(&mut connection).await.unwrap();
-    let positions: Vec<i64> = events.iter().map(|event| event.position().0.cast_signed()).collect();
+    let writer_of = |event: &RecordedEvent| (((event.id().as_u128() - 1) / EVENTS) >> 32) & 0xffff;
+    let has_row = |event: &&RecordedEvent| writer_of(event) < WRITERS;
+    let with_rows = events.iter().filter(has_row);
+    let positions: Vec<i64> = with_rows.map(|event| event.position().0.cast_signed()).collect();
     assert_eq!(rows, positions, "rows and events");
 }
 
@@ -91,7 +101,11 @@ async fn write(
     while !is_over.load(Ordering::Acquire) {
         let append = append_of(1, writer, nth);
         let last = append.events[2].1.id.as_u128();
-        match store.append_with(append, note).await {
+        let done = match writer < WRITERS {
+            true => store.append_with(append, note).await,
+            false => store.append(append).await.map_err(AppendWithError::Append),
+        };
+        match done {
             Ok(receipt) => {
                 acknowledged.lock().unwrap().insert(last, receipt.position.0);
                 nth += 1;
@@ -148,7 +162,7 @@ fn the_server_is_killed_and_nothing_acknowledged_is_lost() {
         let shared: (Arc<AtomicBool>, Arc<Mutex<_>>) = Default::default();
         let until = Arc::new(Mutex::new(None));
         let follower = tokio::spawn(follow(store.clone(), until.clone()));
-        let writers: Vec<_> = (0..WRITERS)
+        let writers: Vec<_> = (0..WRITERS + TOGETHER)
             .map(|writer| tokio::spawn(write(store.clone(), writer, shared.clone())))
             .collect();
         for _ in 0..3 {
@@ -169,6 +183,33 @@ fn the_server_is_killed_and_nothing_acknowledged_is_lost() {
         *until.lock().unwrap() = Some(last.position);
         let seen = follower.await.unwrap();
         assert_eq!(seen, ids(&everything(&store).await), "the follower, in order and once");
+    });
+}
+
+/// Cause: the second try found no connection, and said that nothing had been begun.
+#[test]
+fn what_was_on_its_way_when_the_server_was_lost_for_good_is_unknown() {
+    let mut server = Postgres::start().unwrap();
+    let address: PgConnectOptions = server.url().parse().unwrap();
+    runtime().block_on(async {
+        let options = Options { connect_timeout_ms: 2000, ..options() };
+        let store = PostgresStore::connect_with(address.clone(), options).await.unwrap();
+        let mut application = connect(&address).await;
+        let mut open = sqlx::Connection::begin(&mut application).await.unwrap();
+        store.append_in(&mut open, append_of(1, 1, 0)).await.unwrap();
+        let waiting = tokio::spawn({
+            let store = store.clone();
+            async move { store.append(append_of(1, 1, 1)).await }
+        });
+        let began = Instant::now();
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        while server.psql(waits).unwrap().trim() == "0" {
+            assert!(began.elapsed() < PATIENCE, "it does not wait");
+        }
+        server.kill9().unwrap();
+        let answer = waiting.await.unwrap();
+        assert!(matches!(answer, Err(AppendError::Unknown { .. })), "{answer:?}");
+        drop(open);
     });
 }
 

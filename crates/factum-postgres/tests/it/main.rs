@@ -15,3 +15,4 @@ mod outbox;
 mod support;
 #[cfg(feature = "app")]
 mod target;
+mod together;
