@@ -10,7 +10,10 @@ use crate::{
         Loader, ReadState, Receipt, Snapshot, State,
     },
     describe::Registered,
-    message::Receiver,
+    message::{
+        Receiver,
+        commands::{Answerer, Ways},
+    },
     observe::{Traces, meter::Meters, span},
     personal::{self, KeyError, KeyStore},
     projection::Views,
@@ -71,6 +74,8 @@ struct Inner {
     meters: Meters,
     consumers: Consumers,
     receivers: Vec<Arc<Receiver>>,
+    answerers: Vec<Arc<Answerer>>,
+    ways: Ways,
     views: Views,
     registered: Registered,
 }
@@ -87,6 +92,8 @@ pub struct AppBuilder {
     traces: Option<Arc<dyn Traces>>,
     pub(crate) consumers: Vec<Planned>,
     pub(crate) receivers: Vec<Receiver>,
+    pub(crate) answerers: Vec<Answerer>,
+    pub(crate) ways: Ways,
     pub(crate) views: Views,
     pub(crate) shared: Option<Duration>,
     pub(crate) registered: Registered,
@@ -137,7 +144,8 @@ impl AppBuilder {
     /// which only [`AppBuilder::start`] runs.
     #[must_use]
     pub fn build(self) -> App {
-        let is_idle = self.consumers.is_empty() && self.receivers.is_empty();
+        let is_idle =
+            self.consumers.is_empty() && self.receivers.is_empty() && self.answerers.is_empty();
         assert!(is_idle, "an app with consumers is started: `start().await`");
         self.assemble()
     }
@@ -154,6 +162,8 @@ impl AppBuilder {
             meters: Meters::new(),
             consumers: Consumers::default(),
             receivers: self.receivers.into_iter().map(Arc::new).collect(),
+            answerers: self.answerers.into_iter().map(Arc::new).collect(),
+            ways: self.ways,
             views: self.views,
             registered: self.registered,
         };
@@ -188,6 +198,8 @@ impl App {
             traces: None,
             consumers: Vec::new(),
             receivers: Vec::new(),
+            answerers: Vec::new(),
+            ways: Ways::default(),
             views: Views::default(),
             shared: None,
             registered: Registered::default(),
@@ -222,6 +234,14 @@ impl App {
 
     pub(crate) fn receivers(&self) -> &[Arc<Receiver>] {
         &self.0.receivers
+    }
+
+    pub(crate) fn answerers(&self) -> &[Arc<Answerer>] {
+        &self.0.answerers
+    }
+
+    pub(crate) fn ways(&self) -> &Ways {
+        &self.0.ways
     }
 
     pub(crate) fn registry(&self) -> &Consumers {

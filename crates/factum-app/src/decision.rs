@@ -10,7 +10,7 @@ mod command;
 mod error;
 mod execute;
 mod gather;
-mod keyed;
+pub(crate) mod keyed;
 mod load;
 mod mark;
 mod outcome;

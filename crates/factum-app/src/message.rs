@@ -10,6 +10,7 @@
 
 mod attributes;
 mod cloud_event;
+pub mod commands;
 mod consume;
 mod memory;
 mod publish;

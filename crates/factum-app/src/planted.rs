@@ -34,4 +34,10 @@ factum_core::planted_bugs! {
     MarkBeforePublish,
     /// A message that cannot be published is passed over, and what is behind it goes on.
     SkipPoison,
+    /// A refusal is told to who sent the command, and not remembered.
+    TellWithoutNote,
+    /// A command is acknowledged before its answer is sent.
+    AckBeforeAnswer,
+    /// A command that has expired is begun all the same.
+    BeginExpired,
 }

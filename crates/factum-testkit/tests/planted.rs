@@ -34,6 +34,9 @@ fn catcher(bug: Bug) -> (&'static str, fn(Sim) -> Report) {
         | Bug::ForgetTimers
         | Bug::SendWithoutKey => ("shop", rows::shop::run),
         Bug::MarkBeforePublish | Bug::SkipPoison => ("outbox", rows::outbox::run),
+        Bug::TellWithoutNote | Bug::AckBeforeAnswer | Bug::BeginExpired => {
+            ("commands", rows::commands::run)
+        }
     }
 }
 

@@ -51,6 +51,12 @@ fn rows_of_an_outbox_are_published_in_order_whoever_is_killed() {
 }
 
 #[test]
+fn commands_of_other_services_are_done_once_as_their_senders_are_told() {
+    let restarts: u64 = seeds(25).map(|seed| rows::commands::run(Sim::new(seed)).restarts).sum();
+    assert!(restarts > 50, "only {restarts} services were killed");
+}
+
+#[test]
 fn a_simulation_of_an_app_is_the_same_again() {
     let (mut restarts, mut lost) = (0, 0);
     for seed in seeds(10) {

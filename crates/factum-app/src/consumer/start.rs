@@ -26,7 +26,7 @@ pub enum StartError {
         /// The version.
         version: u32,
     },
-    /// Two receivers have one name. Rename one.
+    /// Two receivers, or two who answer commands, have one name. Rename one.
     #[error("two receivers are called {name:?}: rename one")]
     ReceiversTwice {
         /// The name.
@@ -140,14 +140,9 @@ impl AppBuilder {
             }
             seats.push((Arc::new(Shared::new(spec)), begin));
         }
-        let mut names = HashSet::new();
-        for receiver in &self.receivers {
-            let name = receiver.name().to_owned();
-            receiver.check().map_err(|source| StartError::Name { name: name.clone(), source })?;
-            if !names.insert(name.clone()) {
-                return Err(StartError::ReceiversTwice { name });
-            }
-        }
+        let receivers = self.receivers.iter().map(|one| (one.name(), one.check()));
+        each_once(receivers)?;
+        each_once(self.answerers.iter().map(|one| (one.name(), one.check())))?;
         let shared = self.shared;
         let app = self.assemble();
         app.views().begin_inline()?;
@@ -166,8 +161,26 @@ impl AppBuilder {
             let stop = app.running().expect("a built app is held by its user").stop();
             app.world().spawn(Box::pin(receiver.clone().run(inner.clone(), stop)));
         }
+        for answerer in app.answerers() {
+            let stop = app.running().expect("a built app is held by its user").stop();
+            app.world().spawn(Box::pin(answerer.clone().run(inner.clone(), stop)));
+        }
         Ok(app)
     }
+}
+
+/// That each has a name, and one of its own.
+fn each_once<'a>(
+    all: impl Iterator<Item = (&'a str, Result<(), InvalidName>)>,
+) -> Result<(), StartError> {
+    let mut names = HashSet::new();
+    for (name, check) in all {
+        check.map_err(|source| StartError::Name { name: name.to_owned(), source })?;
+        if !names.insert(name) {
+            return Err(StartError::ReceiversTwice { name: name.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 impl App {

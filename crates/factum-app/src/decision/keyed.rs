@@ -24,10 +24,19 @@ pub(crate) fn check(tag: &Tag) -> Check {
 
 /// Its first receipt, if it has been done.
 pub(crate) async fn first(store: &AnyStore, tag: &Tag) -> Result<Option<Receipt>, LoadError> {
+    Ok(receipt(&events(store, tag).await?))
+}
+
+/// What there is with a key, in order.
+pub(crate) async fn events(store: &AnyStore, tag: &Tag) -> Result<Vec<RecordedEvent>, LoadError> {
     let read = Read::query(Query::tag(tag.clone()));
     let reading = store.read(Read { freshness: Freshness::Current, ..read }).await?;
-    let events = reading.events().await?;
-    Ok(events.last().map(|last| {
+    Ok(reading.events().await?)
+}
+
+/// The receipt of whoever appended this.
+pub(crate) fn receipt(events: &[RecordedEvent]) -> Option<Receipt> {
+    events.last().map(|last| {
         let mut streams = Vec::new();
         events.iter().for_each(|event| count(&mut streams, event));
         Receipt {
@@ -38,7 +47,7 @@ pub(crate) async fn first(store: &AnyStore, tag: &Tag) -> Result<Option<Receipt>
             replayed: true,
             nothing: None,
         }
-    }))
+    })
 }
 
 fn count(streams: &mut Vec<Written>, event: &RecordedEvent) {

@@ -7,6 +7,7 @@ mod away;
 mod between;
 mod bus;
 mod clock;
+mod commands;
 mod compile;
 mod consumers;
 mod courses;

@@ -4,6 +4,7 @@
 
 mod checks;
 mod cluster;
+mod commands;
 mod conformance;
 mod crash;
 mod groups;

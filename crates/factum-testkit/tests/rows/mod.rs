@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+pub(crate) mod commands;
 pub(crate) mod decisions;
 pub(crate) mod outbox;
 pub(crate) mod shop;
