@@ -3,24 +3,40 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use factum_services::nats::{Cluster, Nats, Version};
 
-/// Longer than a stream needs to find a new leader.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// Longer than a stream needs to find a new leader, on any machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+/// While there is no leader a request is dropped without a word, so it is made again.
+const AGAIN: Duration = Duration::from_secs(3);
 
-/// The answer to one request, by the text protocol of NATS.
+/// The answer to a request, which may be made several times.
 fn ask(url: &str, subject: &str, body: &str) -> String {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask_once(url, subject, body) {
+            return answer;
+        }
+        assert!(began.elapsed() < ANSWER_LIMIT, "nobody answers {subject}");
+    }
+}
+
+/// The answer to one request, by the text protocol of NATS, if it comes. A message that is published
+/// twice is known by its id.
+fn ask_once(url: &str, subject: &str, body: &str) -> Option<String> {
     let stream = TcpStream::connect(url.strip_prefix("nats://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(ANSWER_LIMIT)).unwrap();
+    stream.set_read_timeout(Some(AGAIN)).unwrap();
     let mut writer = stream.try_clone().unwrap();
-    write!(writer, "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\n").unwrap();
-    write!(writer, "PUB {subject} answer {}\r\n{body}\r\n", body.len()).unwrap();
-    let mut lines = BufReader::new(stream).lines();
-    lines.by_ref().find(|line| line.as_ref().unwrap().starts_with("MSG ")).unwrap().unwrap();
-    lines.next().unwrap().unwrap()
+    let id = "NATS/1.0\r\nNats-Msg-Id: first\r\n\r\n";
+    let (header, total) = (id.len(), id.len() + body.len());
+    write!(writer, "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nSUB answer 1\r\n").unwrap();
+    write!(writer, "HPUB {subject} answer {header} {total}\r\n{id}{body}\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    lines.by_ref().find(|line| line.starts_with("MSG "))?;
+    lines.next()
 }
 
 fn create_stream(url: &str, replicas: usize) {
