@@ -16,7 +16,10 @@
 //! }
 //! ```
 //!
-//! `FACTUM_LOCK=update cargo test` writes what is new and safe. `factum events check` compares two
+//! `FACTUM_LOCK=update cargo test` writes what is new and safe. Beside each shape it keeps samples
+//! of it, which the test reads through all upcasts: what they make of old facts, no schema tells.
+//!
+//! `factum events check` compares two
 //! lock files, and a lock file with what a store holds.
 
 mod canonical;
@@ -25,6 +28,7 @@ mod check;
 mod compare;
 mod file;
 mod finding;
+mod sampled;
 mod schema;
 
 pub(crate) use canonical::canonical;

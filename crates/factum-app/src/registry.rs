@@ -1,6 +1,6 @@
 //! Which events a program knows: sets of them, several at once.
 
-use crate::event::{EventSet, Members};
+use crate::event::{DecodeError, EventSet, Members, Raw};
 
 /// One set, or a tuple of up to eight: all that a program knows.
 #[diagnostic::on_unimplemented(
@@ -10,11 +10,23 @@ use crate::event::{EventSet, Members};
 pub trait EventSets {
     /// The members of each.
     fn members() -> Vec<&'static Members>;
+
+    /// Whether each that knows the type of this reads it.
+    ///
+    /// # Errors
+    ///
+    /// One does not.
+    #[doc(hidden)]
+    fn read(raw: &Raw<'_>) -> Result<(), DecodeError>;
 }
 
 impl<S: EventSet> EventSets for S {
     fn members() -> Vec<&'static Members> {
         vec![S::MEMBERS]
+    }
+
+    fn read(raw: &Raw<'_>) -> Result<(), DecodeError> {
+        S::decode(raw).map(drop)
     }
 }
 
@@ -23,6 +35,11 @@ macro_rules! tuple {
         impl<$($set: EventSet),+> EventSets for ($($set,)+) {
             fn members() -> Vec<&'static Members> {
                 vec![$($set::MEMBERS),+]
+            }
+
+            fn read(raw: &Raw<'_>) -> Result<(), DecodeError> {
+                $($set::decode(raw)?;)+
+                Ok(())
             }
         }
     };

@@ -1,6 +1,6 @@
 //! The check that an application's tests make.
 
-use super::{Lock, LockError, compare, finding::Findings};
+use super::{Lock, LockError, compare, finding::Findings, sampled};
 use crate::registry::EventSets;
 use std::path::Path;
 
@@ -37,13 +37,18 @@ pub fn check<S: EventSets>(path: impl AsRef<Path>) {
 /// A change that would make old facts unreadable; a file that is damaged, or not there; without
 /// `update`, shapes that it does not know.
 pub fn verify<S: EventSets>(path: &Path, update: bool) -> Result<Written, LockError> {
-    let code = Lock::of(&S::members());
+    let mut code = Lock::of(&S::members());
     let released = match Lock::read(path) {
         Err(LockError::Missing { .. }) if update => Lock::with(Vec::new()),
         read => read?,
     };
     let shown = path.display().to_string();
-    let findings = compare(&released, &code);
+    let mut findings = compare(&released, &code);
+    // What a shape tells is told by its samples too.
+    let mut unread = sampled::unread::<S>(&released);
+    unread.extend(sampled::keep::<S>(&released, &mut code));
+    unread.retain(|one| !one.is_in(&findings));
+    findings.extend(unread);
     if !findings.is_empty() {
         return Err(LockError::Breaking { path: shown, findings: Findings(findings) });
     }

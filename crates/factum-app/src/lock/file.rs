@@ -9,7 +9,7 @@ use std::{io, path::Path};
 /// The form of the file that this release writes.
 const FORMAT: u32 = 1;
 const ABOUT: &str = "The shape of every event ever released. Checked in; written by \
-                     `FACTUM_LOCK=update cargo test`, never by hand.";
+                     `FACTUM_LOCK=update cargo test`; by hand only further samples.";
 
 /// The shape of one version of an event.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -28,6 +28,10 @@ pub struct Shape {
     pub stream: String,
     /// The JSON Schema of its payload, in canonical form.
     pub schema: Value,
+    /// Payloads of it. They stay as they were when it was locked, and every later release reads
+    /// them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Value>,
 }
 
 /// A lock file.
@@ -109,6 +113,7 @@ impl Shape {
             tags: info.tags.iter().map(|tag| (*tag).to_owned()).collect(),
             stream: info.stream.to_string(),
             schema: canonical((info.schema)().as_value()),
+            samples: Vec::new(),
         }
     }
 

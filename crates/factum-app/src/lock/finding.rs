@@ -17,6 +17,14 @@ pub struct Finding {
     pub safe: String,
 }
 
+impl Finding {
+    /// Whether something is known already about the same version.
+    pub(super) fn is_in(&self, known: &[Self]) -> bool {
+        let of = |one: &Self| (one.event_type.clone(), one.version);
+        known.iter().any(|one| of(one) == of(self))
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} version {}: ", self.event_type, self.version)?;

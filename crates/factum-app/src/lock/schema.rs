@@ -6,9 +6,12 @@
 mod expand;
 mod numbers;
 mod object;
+mod sample;
 
 use expand::{expand, name};
 use serde_json::Value;
+
+pub(super) use sample::samples;
 
 /// What an old fact may hold and a new reader does not take.
 #[derive(Clone, PartialEq, Eq, Debug)]

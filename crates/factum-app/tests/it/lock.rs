@@ -5,6 +5,7 @@ use factum_app::{
     EventSet, ReadAs, Upcast, event,
     lock::{self, Finding, Lock, LockError, Written},
     registry::EventSets,
+    serde_json::{Value, json},
 };
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -84,6 +85,19 @@ later! {
 
     second: #[event("order.placed", version = 2)]
     pub(super) struct Placed { #[tag] order: u32, cents: u64 }
+
+    small: #[event("order.placed", version = 2)]
+    pub(super) struct Placed { #[tag] order: u32, cents: u16 }
+}
+
+impl Upcast for small::Placed {
+    type Old = released::Placed;
+
+    fn upcast(old: released::Placed) -> Self {
+        let cents = u16::try_from(old.total * 100).expect("nobody pays so much");
+        let json = format!(r#"{{"order":{},"cents":{cents}}}"#, old.order);
+        factum_app::serde_json::from_str(&json).unwrap()
+    }
 }
 
 impl Upcast for second::Placed {
@@ -173,6 +187,59 @@ fn what_is_safe_is_written_when_it_is_asked() {
     check_safe::<renamed_with_alias::Set>(&["order.placed version 1"]);
     check_safe::<second::Set>(&["order.placed version 1", "order.placed version 2"]);
     check_safe::<OnlyHistory>(&["order.placed version 1"]);
+}
+
+/// The samples of a version in a file, and others instead.
+fn samples(path: &Path, change: impl FnOnce(&mut Vec<Value>)) -> Vec<Value> {
+    let mut lock = Lock::read(path).unwrap();
+    let placed = lock.events.iter_mut().find(|one| one.event_type == "order.placed").unwrap();
+    change(&mut placed.samples);
+    let samples = placed.samples.clone();
+    std::fs::write(path, lock.text()).unwrap();
+    samples
+}
+
+#[test]
+fn samples_of_every_locked_version_are_kept_and_read() {
+    let (_folder, path) = file();
+    let first = samples(&path, |_| {});
+    assert_eq!(first, [json!({ "order": 1, "total": 1 })]);
+    // A shape that is widened gets further ones; the old ones stay.
+    assert_eq!(lock::verify::<with_option::Set>(&path, true).unwrap(), Written::Updated);
+    let widened = samples(&path, |_| {});
+    assert!(widened.starts_with(&first) && widened.len() > 1, "{widened:?}");
+    assert!(widened.iter().any(|one| one["note"].is_string()), "{widened:?}");
+    // A version that follows does not change those before it.
+    let (_folder, path) = file();
+    assert_eq!(lock::verify::<second::Set>(&path, true).unwrap(), Written::Updated);
+    assert_eq!(samples(&path, |_| {}), first);
+    // Of a file without samples, as older releases wrote it, it is said that it wants an update.
+    samples(&path, Vec::clear);
+    let error = lock::verify::<second::Set>(&path, false).unwrap_err();
+    assert!(matches!(error, LockError::Outdated { .. }), "{error}");
+    assert_eq!(lock::verify::<second::Set>(&path, true).unwrap(), Written::Updated);
+    assert_eq!(samples(&path, |_| {}), first);
+}
+
+#[test]
+fn an_upcast_that_does_not_take_a_locked_sample_is_refused() {
+    let refused = |sample: Value, expect: [&str; 2]| {
+        let (_folder, path) = file();
+        assert_eq!(lock::verify::<small::Set>(&path, true).unwrap(), Written::Updated);
+        samples(&path, |samples| samples.push(sample.clone()));
+        let before = std::fs::read(&path).unwrap();
+        for update in [false, true] {
+            let error = lock::verify::<small::Set>(&path, update).unwrap_err();
+            let LockError::Breaking { findings, .. } = &error else { panic!("{error}") };
+            let [one] = findings.0.as_slice() else { panic!("one finding: {error}") };
+            assert_eq!((one.event_type.as_str(), one.version), ("order.placed", 1));
+            assert!(expect.iter().all(|part| one.what.contains(part)), "{one}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before, "nothing is written");
+    };
+    // What only a fact tells that somebody knows of.
+    refused(json!({ "order": 3, "total": 70_000 }), ["70000", "nobody pays so much"]);
+    refused(json!({ "order": 3, "totals": 1 }), ["totals", "missing field `total`"]);
 }
 
 #[test]
