@@ -24,15 +24,16 @@ fn ask(url: &str, subject: &str, body: &str) -> String {
     }
 }
 
-/// The answer to one request, by the text protocol of NATS, if it comes. A message that is published
-/// twice is known by its id.
+/// The answer to one request, by the text protocol of NATS, if it comes. What is published twice is
+/// known by its id.
 fn ask_once(url: &str, subject: &str, body: &str) -> Option<String> {
     let stream = TcpStream::connect(url.strip_prefix("nats://").unwrap()).unwrap();
     stream.set_read_timeout(Some(AGAIN)).unwrap();
     let mut writer = stream.try_clone().unwrap();
     let id = "NATS/1.0\r\nNats-Msg-Id: first\r\n\r\n";
     let (header, total) = (id.len(), id.len() + body.len());
-    write!(writer, "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nSUB answer 1\r\n").unwrap();
+    write!(writer, "CONNECT {{\"verbose\":false,\"headers\":true}}\r\n").unwrap();
+    write!(writer, "SUB answer 1\r\n").unwrap();
     write!(writer, "HPUB {subject} answer {header} {total}\r\n{id}{body}\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     lines.by_ref().find(|line| line.starts_with("MSG "))?;
