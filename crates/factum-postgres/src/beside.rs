@@ -2,14 +2,15 @@
 
 use crate::{
     OpenError, Options,
-    error::Class,
+    error::{Class, passes},
     server,
     shared::{BEGIN, in_transaction},
     terms,
 };
 use factum_app::outbox::OutboxError;
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, postgres::PgArguments, query::Query,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolConnection,
+    postgres::PgArguments, query::Query,
 };
 use std::sync::Arc;
 
@@ -26,8 +27,23 @@ pub(crate) struct Beside {
 pub(crate) fn of_postgres(error: &sqlx::Error) -> OutboxError {
     let why = error.to_string();
     match Class::of(error) {
-        Class::Damaged | Class::Refused => OutboxError::Broken { why },
+        Class::Damaged | Class::Refused if !passes(error) => OutboxError::Broken { why },
         _ => OutboxError::Away { why },
+    }
+}
+
+/// A connection of the application's pool that is to begin a transaction. As long as it is not
+/// known to have one, nobody undoes it: given back, the next to borrow it would be in it.
+struct Lent {
+    connection: PoolConnection<Postgres>,
+    has_begun: bool,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.has_begun {
+            self.connection.close_on_drop();
+        }
     }
 }
 
@@ -104,16 +120,19 @@ impl Beside {
         running.await.map_err(|error| of_postgres(&error))
     }
 
-    /// Something in a transaction that is begun with more than that.
+    /// Something in a transaction whose first statements are these.
     pub(crate) async fn run_in<T>(
         &self,
-        begin: String,
+        first: String,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, OutboxError> {
         let running = async {
-            let mut connection = self.pool.acquire().await?;
-            // Dropped without a commit, it is undone before the connection is lent again.
-            let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;
+            let mut lent = Lent { connection: self.pool.acquire().await?, has_begun: false };
+            let mut transaction = lent.connection.begin_with(BEGIN).await?;
+            lent.has_begun = true;
+            // Not one statement with `BEGIN`: what fails or is dropped from here on is undone
+            // before the connection is lent again.
+            sqlx::raw_sql(AssertSqlSafe(first)).execute(&mut *transaction).await?;
             let value = work(&mut transaction).await?;
             transaction.commit().await?;
             Ok(value)

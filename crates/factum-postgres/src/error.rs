@@ -115,6 +115,14 @@ impl Class {
     }
 }
 
+/// Whether a refusal passes by itself: the transaction gave way to another (40), an operator or the
+/// system stopped it (57, 58), or it was to go on in one that had failed (25P02).
+#[cfg(feature = "app")]
+pub(crate) fn passes(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+    code == "25P02" || ["40", "57", "58"].iter().any(|class| code.starts_with(class))
+}
+
 /// Why an append failed, whose statements were running when this happened.
 pub(crate) fn unappended(error: &sqlx::Error) -> AppendError {
     match Class::of(error) {

@@ -17,7 +17,6 @@ use crate::{
     OpenError, Options,
     beside::{Beside, of_postgres},
     server,
-    shared::BEGIN,
 };
 use factum_app::{
     message::Outgoing,
@@ -122,10 +121,10 @@ impl PostgresOutbox {
         self.wakes.wake(&self.on);
     }
 
-    /// Begins what claims or gives back.
+    /// The first statements of what claims or gives back.
     fn under_lock(&self, first: &str) -> String {
         let lock = self.on.hash("claims of the outbox");
-        format!("{BEGIN}; {SETTINGS}; {first}; SELECT pg_advisory_xact_lock({lock}, 0)")
+        format!("{SETTINGS}; {first}; SELECT pg_advisory_xact_lock({lock}, 0)")
     }
 
     async fn is_there(&self) -> Result<bool, OutboxError> {
@@ -153,16 +152,16 @@ impl Outbox for PostgresOutbox {
             if !self.is_there().await? {
                 return Ok(Vec::new());
             }
-            let query = self.on.query(CLAIM).bind(claim.relay).bind(claim.until.0);
+            let query = self.on.query(CLAIM).bind(claim.relay.clone()).bind(claim.until.0);
             let query = query.bind(claim.now.0).bind(i64::from(claim.rows_max));
-            let begin = self.under_lock(DURABLE);
+            let first = self.under_lock(DURABLE);
             let work = async |connection: &mut PgConnection| query.fetch_all(connection).await;
-            let rows = self.on.run_in(begin, work).await?;
-            let rows = rows.iter().map(rows::row_of).collect::<Result<Vec<_>, _>>();
-            let mut rows = rows.map_err(|error| of_postgres(&error))?;
-            // They are returned in any order.
-            rows.sort_unstable_by_key(|row| row.sequence);
-            Ok(rows)
+            let rows = self.on.run_in(first, work).await?;
+            let (whole, others) = rows::claimed(&rows).map_err(|error| of_postgres(&error))?;
+            if !others.is_empty() {
+                self.settle(&claim.relay, others, claim.now).await?;
+            }
+            Ok(whole)
         })
     }
 
@@ -175,12 +174,12 @@ impl Outbox for PostgresOutbox {
         let is_published = |one: &Settled| one.outcome == Outcome::Published;
         let (published, others): (Vec<_>, Vec<_>) = settled.into_iter().partition(is_published);
         let published: Vec<_> = published.iter().map(|one| one.sequence.cast_signed()).collect();
-        let begin = match others.is_empty() {
-            true => format!("{BEGIN}; {SETTINGS}; {NOT_DURABLE}"),
+        let first = match others.is_empty() {
+            true => format!("{SETTINGS}; {NOT_DURABLE}"),
             false => self.under_lock(NOT_DURABLE),
         };
         let on = &self.on;
-        Box::pin(on.run_in(begin, async move |connection| {
+        Box::pin(on.run_in(first, async move |connection| {
             rows::published(on, connection, (published, now)).await?;
             match others.is_empty() {
                 true => Ok(()),
@@ -236,8 +235,16 @@ impl Outbox for PostgresOutbox {
     }
 
     fn discard(&self, sequence: u64) -> BoxFuture<'_, Result<bool, OutboxError>> {
-        const SQL: &str = "DELETE FROM {s}.factum_outbox
-            WHERE sequence = $1 AND dead_at IS NOT NULL";
+        // One that a slot has stays, as one that is done: after a crash the server's log may tell
+        // of it again, and it would come back.
+        const SQL: &str = "WITH kept AS (UPDATE {s}.factum_outbox SET dead_at = NULL,
+                claimed_by = NULL,
+                published_at = (extract(epoch FROM clock_timestamp()) * 1000000)::int8 * 1000
+                WHERE sequence = $1 AND dead_at IS NOT NULL AND claimed_by LIKE 'slot %'
+                RETURNING 1),
+            gone AS (DELETE FROM {s}.factum_outbox WHERE sequence = $1 AND dead_at IS NOT NULL
+                AND coalesce(claimed_by, '') NOT LIKE 'slot %' RETURNING 1)
+            SELECT FROM kept UNION ALL SELECT FROM gone";
         Box::pin(self.decide(SQL, sequence))
     }
 }

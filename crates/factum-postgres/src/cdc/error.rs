@@ -3,7 +3,7 @@
 //! What must hold: what passes by itself is told apart from what somebody has to mend, and the
 //! latter says how, in words that can be pasted into `psql`.
 
-use crate::error::Class;
+use crate::error::{Class, passes};
 use factum_core::AppendError;
 use pgwire_replication::PgWireError;
 
@@ -198,6 +198,11 @@ pub enum CdcError {
         /// Why.
         why: String,
     },
+    /// The relay has ended in the middle: a publisher panicked, or the runtime was shut down.
+    /// Look at what the panic said, mend that, and start it again: what was not confirmed comes
+    /// again.
+    #[error("the relay ended in the middle: its publisher panicked, or its runtime was shut down")]
+    Ended,
     /// The server is away, or busy. It is tried again.
     #[error("PostgreSQL is away: {why}")]
     Away {
@@ -221,6 +226,13 @@ impl CdcError {
             Self::Store { error, .. } => error.is_retryable(),
             _ => false,
         }
+    }
+
+    /// Whether the slot, if there is one, does not begin where what was done ends: whoever makes
+    /// it anew, the rows before it are to be looked for in the table.
+    pub(crate) fn is_of_slot_gone(&self) -> bool {
+        use CdcError::{NoSlot, PublicationTooNew, SlotLost};
+        matches!(self, NoSlot { .. } | SlotLost { .. } | PublicationTooNew { .. })
     }
 
     /// Whether it says that somebody uses a slot.
@@ -247,8 +259,13 @@ impl CdcError {
             PgWireError::Server(_) if has("replication slot") && has("does not exist") => {
                 Self::NoSlot { name, cure: create_slot(slot) }
             }
-            // It shuts down, starts, has no room, or the connection was ended by its operator.
-            PgWireError::Server(_) if has("SQLSTATE 57") || has("SQLSTATE 53") => {
+            // It shuts down, starts, has no room, gave way to another, or was stopped by the
+            // system or its operator.
+            PgWireError::Server(_)
+                if ["57", "53", "40", "58"]
+                    .iter()
+                    .any(|class| has(&format!("SQLSTATE {class}"))) =>
+            {
                 Self::Away { why }
             }
             PgWireError::Server(_) | PgWireError::Auth(_) | PgWireError::Tls(_) => {
@@ -269,7 +286,7 @@ impl From<sqlx::Error> for CdcError {
             return Self::Refused { why };
         }
         match Class::of(&error) {
-            Class::Damaged | Class::Refused => Self::Refused { why },
+            Class::Damaged | Class::Refused if !passes(&error) => Self::Refused { why },
             Class::ReadOnly => Self::Replica,
             _ => Self::Away { why },
         }

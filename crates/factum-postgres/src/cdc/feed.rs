@@ -122,7 +122,7 @@ impl Source {
     }
 
     /// What the library for the wire wants to know.
-    fn config(&self, start: Lsn) -> ReplicationConfig {
+    fn config(&self) -> ReplicationConfig {
         let address = &self.address;
         let socket = address.get_socket().map(|path| path.to_string_lossy().into_owned());
         let host = socket.unwrap_or_else(|| address.get_host().to_owned());
@@ -138,7 +138,9 @@ impl Source {
             self.publication.as_str(),
         );
         config.port = address.get_port();
-        config.start_lsn = start;
+        // From where this server was told, and not from what is known of the one before: after a
+        // failover or a restore that would be in the future, and what is below be passed over.
+        config.start_lsn = Lsn::ZERO;
         config.buffer_events = AHEAD_MAX;
         config.status_interval = CONFIRM_INTERVAL;
         config.options = Some(settings.collect::<Vec<_>>().join(" "));
@@ -147,15 +149,15 @@ impl Source {
     }
 
     /// A session that has not begun to read yet.
-    pub(crate) async fn session(&self, start: Lsn) -> Result<Session, CdcError> {
-        let client = ReplicationClient::connect_gated(self.config(start)).await;
+    pub(crate) async fn session(&self) -> Result<Session, CdcError> {
+        let client = ReplicationClient::connect_gated(self.config()).await;
         let client = client.map_err(|error| CdcError::of_wire(&error, &self.slot))?;
         Ok(Session { client, slot: self.slot.clone() })
     }
 
-    /// Reads from where was confirmed, or from `start` where that is further.
-    pub(crate) async fn open(&self, start: Lsn) -> Result<Feed, CdcError> {
-        self.session(start).await?.start().await
+    /// Reads from where was confirmed.
+    pub(crate) async fn open(&self) -> Result<Feed, CdcError> {
+        self.session().await?.start().await
     }
 }
 

@@ -59,6 +59,31 @@ pub struct CdcRelayHandle {
     status: status_channel::Receiver<CdcRelayStatus>,
 }
 
+/// The side that tells of a relay. Where its task ends in the middle it says so, as nobody else
+/// will.
+#[derive(Debug)]
+struct Telling(status_channel::Sender<CdcRelayStatus>);
+
+impl std::ops::Deref for Telling {
+    type Target = status_channel::Sender<CdcRelayStatus>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|status| {
+            let is_over = matches!(status.state, CdcState::Stopped { .. });
+            if !is_over {
+                status.state = CdcState::Stopped { why: Some(CdcError::Ended) };
+            }
+            !is_over
+        });
+    }
+}
+
 impl CdcRelay {
     /// One for the outbox in the database of a URL: `postgres://user@host/database`. Its user needs
     /// the right to replicate.
@@ -102,12 +127,14 @@ impl CdcRelay {
         let (halting, halted) = halt::channel();
         let halting = Arc::new(halting);
         let (told, status) = status_channel::channel(CdcRelayStatus::default());
-        let told = Arc::new(told);
+        let told = Arc::new(Telling(told));
         let watching = watch::watch(self.clone(), told.clone(), Arc::downgrade(&halting));
-        let watcher = tokio::spawn(watching);
+        // One task, so that neither is left without the other where a publisher panics.
         tokio::spawn(async move {
-            run::run(self, halted, told).await;
-            watcher.abort();
+            tokio::select! {
+                () = run::run(self, halted, told) => {}
+                () = watching => {}
+            }
         });
         CdcRelayHandle { halting, status }
     }

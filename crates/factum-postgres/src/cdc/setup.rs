@@ -171,7 +171,7 @@ pub(crate) async fn no_slot_free(connection: &mut PgConnection) -> Result<(), Cd
 }
 
 /// The number of an error of the server's.
-fn code(error: &sqlx::Error) -> Option<&str> {
+pub(crate) fn code(error: &sqlx::Error) -> Option<&str> {
     let of_server = error.as_database_error()?;
     let code = of_server.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?.code();
     // One that ends the connection is of the connection.

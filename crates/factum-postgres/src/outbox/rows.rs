@@ -7,7 +7,7 @@ use factum_app::{
 };
 use factum_core::{Bytes, Timestamp};
 use sqlx::{PgConnection, Row, postgres::PgRow};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Numbers are given once the locks of the keys are held, in the order of the batch; the time is
 /// the server's.
@@ -96,7 +96,33 @@ pub(super) async fn unpublished(
     query.bind(columns.2).bind(columns.3).bind(columns.4).execute(connection).await.map(drop)
 }
 
-pub(super) fn row_of(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
+/// Of rows that were claimed those that can be published, in their order; and what becomes of the
+/// others: one that cannot be restored is dead, and what is behind it with its key is not tried.
+pub(super) fn claimed(rows: &[PgRow]) -> Result<(Vec<OutboxRow>, Vec<Settled>), sqlx::Error> {
+    let rows = rows.iter().map(row_of).collect::<Result<Vec<_>, _>>();
+    let mut rows = rows?;
+    // They are returned in any order.
+    rows.sort_unstable_by_key(|(row, _)| row.sequence);
+    let (mut whole, mut others, mut blocked) = (Vec::new(), Vec::new(), HashSet::new());
+    for (row, damage) in rows {
+        let key = row.outgoing.message.key.clone();
+        let outcome = match damage {
+            Some(error) => Outcome::Dead { error: format!("row {}: {error}", row.sequence) },
+            None if key.as_ref().is_some_and(|key| blocked.contains(key)) => Outcome::Untried,
+            None => {
+                whole.push(row);
+                continue;
+            }
+        };
+        blocked.extend(key);
+        others.push(Settled { sequence: row.sequence, outcome });
+    }
+    Ok((whole, others))
+}
+
+/// A row; and what is wrong with it, where it cannot be restored: somebody else wrote it. It then
+/// has what stands in columns of their own.
+fn row_of(row: &PgRow) -> Result<(OutboxRow, Option<String>), sqlx::Error> {
     let data: Vec<u8> = row.try_get(5)?;
     let bare = Message {
         id: row.try_get(1)?,
@@ -106,18 +132,22 @@ pub(super) fn row_of(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
         ..Message::default()
     };
     let headers: &str = row.try_get(6)?;
-    let message = Headers::restore(headers, bare)
-        .map_err(|error| sqlx::Error::Decode(format!("headers of the outbox: {error}").into()))?;
-    Ok(OutboxRow {
+    let (message, damage) = match Headers::restore(headers, bare.clone()) {
+        Ok(message) => (message, None),
+        Err(error) => (bare, Some(format!("its headers: {error}"))),
+    };
+    let row = OutboxRow {
         sequence: row.try_get::<i64, _>(0)?.cast_unsigned(),
         outgoing: Outgoing { topic: row.try_get(2)?, message },
         attempts: row.try_get::<i32, _>(7)?.cast_unsigned(),
         created_at: Timestamp(row.try_get(8)?),
-    })
+    };
+    Ok((row, damage))
 }
 
 pub(super) fn dead_of(row: &PgRow) -> Result<DeadRow, sqlx::Error> {
     let error: Option<String> = row.try_get(9)?;
     let dead_at = Timestamp(row.try_get(10)?);
-    Ok(DeadRow { row: row_of(row)?, error: error.unwrap_or_default(), dead_at })
+    let (row, _) = row_of(row)?;
+    Ok(DeadRow { row, error: error.unwrap_or_default(), dead_at })
 }

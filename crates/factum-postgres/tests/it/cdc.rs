@@ -1,6 +1,7 @@
 //! Change data capture over real servers: what the tests of it share.
 
 mod crashes;
+mod faults;
 mod relay;
 mod setup;
 
@@ -115,11 +116,16 @@ impl Room {
         self.drop_slot().await;
     }
 
-    /// Drops the slot when nobody reads it any more.
-    pub(super) async fn drop_slot(&mut self) {
+    /// Waits until nobody reads the slot any more.
+    pub(super) async fn is_left(&mut self) {
         let is_read = "SELECT count(*) FROM pg_replication_slots
             WHERE slot_name = '{s}' AND active";
         until("its reader leaves", async || self.number(is_read).await == 0).await;
+    }
+
+    /// Drops the slot when nobody reads it any more.
+    pub(super) async fn drop_slot(&mut self) {
+        self.is_left().await;
         let sql = "SELECT count(pg_drop_replication_slot(slot_name))
             FROM pg_replication_slots WHERE slot_name = '{s}'";
         self.number(sql).await;

@@ -2,6 +2,7 @@
 //! server make different.
 
 mod crashes;
+mod faults;
 mod inbox;
 
 use crate::support::{address, application, new_schema, runtime};

@@ -10,6 +10,7 @@ use crate::cdc::{
     CdcError, TableName,
     feed::{Change, Kind},
     pgoutput::Value,
+    setup::code,
     table::quoted,
 };
 use factum_app::{
@@ -40,6 +41,36 @@ const COLUMNS: &[&str] = &[
 /// Rows that are deleted at a time.
 const SWEEP_MAX: i64 = 1_000;
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::int8 * 1000";
+
+/// A row as it was read.
+pub(super) enum Found {
+    Whole(Row),
+    Damaged(Damaged),
+}
+
+/// A row that cannot be published: somebody else wrote it, with headers that are none.
+pub(super) struct Damaged {
+    /// It has what stands in columns of their own.
+    row: Row,
+    headers: String,
+    why: String,
+}
+
+impl Found {
+    /// Puts a row's headers where they belong.
+    fn restored(mut row: Row, headers: &str) -> Self {
+        match Headers::restore(headers, row.outgoing.message.clone()) {
+            Ok(message) => {
+                row.outgoing.message = message;
+                Self::Whole(row)
+            }
+            Err(error) => {
+                let why = format!("row {}: its headers: {error}", row.sequence);
+                Self::Damaged(Damaged { row, headers: headers.to_owned(), why })
+            }
+        }
+    }
+}
 
 /// The table, for one slot.
 #[derive(Clone, Debug)]
@@ -77,13 +108,44 @@ impl Table {
         }
     }
 
-    /// Forgets that the rows before the slot are marked: before the slot is made.
+    /// Makes the table of slots where it is missing: also for a slot that an operator made.
+    pub(super) async fn make_slots(&self, connection: &mut PgConnection) -> Result<(), CdcError> {
+        let name = format!("{}.factum_outbox_slots", quoted(self.name.schema()));
+        let sql = "SELECT to_regclass($1) IS NULL";
+        if !sqlx::query_scalar(sql).bind(&name).fetch_one(&mut *connection).await? {
+            return Ok(());
+        }
+        let cure = format!("CREATE TABLE IF NOT EXISTS {name} (slot text PRIMARY KEY)");
+        let made = sqlx::raw_sql(AssertSqlSafe(cure.clone())).execute(connection).await;
+        match made {
+            Ok(_) => Ok(()),
+            // Another one made it in the same moment.
+            Err(error) if matches!(code(&error), Some("42P07" | "23505")) => Ok(()),
+            Err(error) if code(&error) == Some("42501") => {
+                Err(CdcError::NoRight { why: error.to_string(), cure })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Forgets that the rows before the slot are marked: whenever it is seen to be gone, whoever
+    /// makes it anew.
     pub(super) async fn forget(&self, connection: &mut PgConnection) -> Result<(), CdcError> {
-        let make = "CREATE TABLE IF NOT EXISTS {s}.factum_outbox_slots (slot text PRIMARY KEY)";
-        sqlx::raw_sql(self.sql(make)).execute(&mut *connection).await?;
         let sql = self.sql("DELETE FROM {s}.factum_outbox_slots WHERE slot = $1");
         sqlx::query(sql).bind(&self.slot).execute(connection).await?;
         Ok(())
+    }
+
+    /// The same where an outcome says that it is gone.
+    pub(super) async fn forget_if_gone<T>(
+        &self,
+        connection: &mut PgConnection,
+        outcome: Result<T, CdcError>,
+    ) -> Result<T, CdcError> {
+        if outcome.as_ref().is_err_and(CdcError::is_of_slot_gone) {
+            self.forget(connection).await?;
+        }
+        outcome
     }
 
     /// Marks the rows that were there before the slot, once: some of what came since may be among
@@ -100,12 +162,12 @@ impl Table {
         Ok(())
     }
 
-    /// Marked rows that no dead one holds up, the oldest first.
+    /// Marked rows that no dead one holds up, the oldest first, up to one that is damaged.
     pub(super) async fn free(
         &self,
         connection: &mut PgConnection,
         rows_max: usize,
-    ) -> Result<Vec<Row>, CdcError> {
+    ) -> Result<(Vec<Row>, Option<Damaged>), CdcError> {
         let sql = self.sql(
             "SELECT sequence, id, aggregatetype, aggregateid, type, payload, headers::text,
                 attempts, created_at
@@ -117,8 +179,15 @@ impl Table {
         );
         let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
         let query = sqlx::query(sql).bind(&self.mark).bind(limit);
-        let rows = query.fetch_all(connection).await?;
-        rows.iter().map(stored).collect()
+        let mut whole = Vec::new();
+        for row in &query.fetch_all(connection).await? {
+            match stored(row)? {
+                Found::Whole(row) => whole.push(row),
+                // What is behind it with its key waits.
+                Found::Damaged(damaged) => return Ok((whole, Some(damaged))),
+            }
+        }
+        Ok((whole, None))
     }
 
     /// Whether any row is marked, dead ones included.
@@ -182,8 +251,24 @@ impl Table {
                 Fate::Dead { error } => Some(error.as_str()),
                 Fate::Waits => None,
             };
-            self.mark(&mut all, row, error).await?;
+            let headers = Headers::json_of(&row.outgoing.message);
+            self.mark(&mut all, (row, headers), error).await?;
         }
+        all.commit().await?;
+        Ok(())
+    }
+
+    /// Gives up a row that is damaged, durably: it would be met again at each start.
+    pub(super) async fn bury(
+        &self,
+        connection: &mut PgConnection,
+        damaged: Damaged,
+    ) -> Result<(), CdcError> {
+        use sqlx::Connection;
+        let Damaged { row, headers, why } = damaged;
+        let mut all = connection.begin().await?;
+        sqlx::raw_sql("SET LOCAL synchronous_commit = on").execute(&mut *all).await?;
+        self.mark(&mut all, (&row, headers), Some(&why)).await?;
         all.commit().await?;
         Ok(())
     }
@@ -191,7 +276,7 @@ impl Table {
     async fn mark(
         &self,
         connection: &mut PgConnection,
-        row: &Row,
+        (row, headers): (&Row, String),
         error: Option<&str>,
     ) -> Result<(), CdcError> {
         // A row of the log that was tried before is none that it tells of first: it has attempts.
@@ -215,7 +300,7 @@ impl Table {
             .bind(message.key.as_deref())
             .bind(&message.name)
             .bind(&message.data[..])
-            .bind(Headers::json_of(message))
+            .bind(headers)
             .bind(row.created_at.0)
             .bind(&self.mark)
             .bind(error);
@@ -243,25 +328,25 @@ fn malformed(why: impl std::fmt::Display) -> CdcError {
     CdcError::Undecodable { why: format!("a row of the outbox: {why}") }
 }
 
-fn stored(row: &PgRow) -> Result<Row, CdcError> {
-    let bare = Message {
+fn stored(row: &PgRow) -> Result<Found, CdcError> {
+    let message = Message {
         id: row.try_get(1)?,
         key: row.try_get(3)?,
         name: row.try_get(4)?,
         data: Bytes::from(row.try_get::<Vec<u8>, _>(5)?),
         ..Message::default()
     };
-    let message = Headers::restore(row.try_get(6)?, bare).map_err(malformed)?;
-    Ok(Row {
+    let bare = Row {
         sequence: row.try_get::<i64, _>(0)?.cast_unsigned(),
         outgoing: Outgoing { topic: row.try_get(2)?, message },
         attempts: row.try_get::<i32, _>(7)?.cast_unsigned(),
         created_at: Timestamp(row.try_get(8)?),
-    })
+    };
+    Ok(Found::restored(bare, row.try_get(6)?))
 }
 
 /// The row that a change of the log tells of; none where it is no new one.
-pub(super) fn told(change: &Change) -> Result<Option<Row>, CdcError> {
+pub(super) fn told(change: &Change) -> Result<Option<Found>, CdcError> {
     let Kind::Insert { after } = &change.kind else { return Ok(None) };
     let value = |name: &str| {
         let place = change.table.columns.iter().position(|column| column.name == name);
@@ -276,20 +361,20 @@ pub(super) fn told(change: &Change) -> Result<Option<Row>, CdcError> {
     if attempts > 0 || value("dead_at").is_some() || value("published_at").is_some() {
         return Ok(None);
     }
-    let bare = Message {
+    let message = Message {
         id: text("id")?.to_owned(),
         key: value("aggregateid").map(str::to_owned),
         name: text("type")?.to_owned(),
         data: hex(text("payload")?)?,
         ..Message::default()
     };
-    let message = Headers::restore(text("headers")?, bare).map_err(malformed)?;
-    Ok(Some(Row {
+    let bare = Row {
         sequence: number("sequence")?.cast_unsigned(),
         outgoing: Outgoing { topic: text("aggregatetype")?.to_owned(), message },
         attempts: 0,
         created_at: Timestamp(number("created_at")?),
-    }))
+    };
+    Ok(Some(Found::restored(bare, text("headers")?)))
 }
 
 /// Bytes as PostgreSQL writes them.

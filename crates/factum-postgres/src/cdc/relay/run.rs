@@ -2,9 +2,9 @@
 //! reads the slot.
 
 use super::{
-    CdcRelay, CdcRelayStatus, CdcState,
+    CdcRelay, CdcState, Telling,
     publish::{Batch, Fate},
-    rows::{self, Table},
+    rows::{self, Damaged, Found, Table},
 };
 use crate::cdc::{
     CdcError, OverLimit,
@@ -16,25 +16,19 @@ use factum_app::outbox::Row;
 use pgwire_replication::Lsn;
 use sqlx::PgConnection;
 use std::{collections::HashSet, sync::Arc};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 /// Runs until it is told to end, or cannot go on.
-pub(super) async fn run(
-    relay: CdcRelay,
-    mut halted: Halted,
-    told: Arc<watch::Sender<CdcRelayStatus>>,
-) {
-    let mut failures = 0;
-    let mut done = Lsn::ZERO;
-    let why = loop {
+pub(super) async fn run(relay: CdcRelay, mut halted: Halted, told: Arc<Telling>) {
+    let (mut failures, mut has_run) = (0, false);
+    let mut why = loop {
         let before = told.borrow().published;
-        let outcome = session(&relay, &mut halted, (&told, &mut done)).await;
+        let outcome = session(&relay, &mut halted, (&told, &mut has_run)).await;
         let error = match outcome {
             _ if halted.is_on() => break halted.why(),
             Ok(()) => continue,
+            // Where it was none before, a failover is under way.
+            Err(error @ CdcError::Replica) if has_run => error,
             Err(error) if !error.is_retryable() => break Some(error),
             Err(error) => error,
         };
@@ -49,10 +43,11 @@ pub(super) async fn run(
             break halted.why();
         }
     };
-    if matches!(why, Some(CdcError::OverLimit { .. })) {
-        let dropping = drop_slot(&relay);
-        // Where it fails, the next look of whoever starts it again finds the same.
-        let _ = dropping.await;
+    if let Some(CdcError::OverLimit { done, .. }) = &mut why {
+        // The next look of whoever starts it again finds the same.
+        if drop_slot(&relay).await.is_err() {
+            *done = "it could not be dropped, and keeps the log: drop it, or start the relay again";
+        }
     }
     told.send_modify(|status| status.state = CdcState::Stopped { why });
 }
@@ -62,6 +57,9 @@ async fn drop_slot(relay: &CdcRelay) -> Result<(), CdcError> {
         return Ok(());
     }
     let mut connection = relay.source.connect().await?;
+    let table = Table::new(&relay.table, &relay.source.slot);
+    table.make_slots(&mut connection).await?;
+    table.forget(&mut connection).await?;
     lag::drop_slot(&mut connection, &relay.source.slot).await
 }
 
@@ -70,7 +68,7 @@ struct Relaying<'a> {
     relay: &'a CdcRelay,
     table: Table,
     connection: PgConnection,
-    told: &'a watch::Sender<CdcRelayStatus>,
+    told: &'a Telling,
     /// Whether rows are marked in the table.
     has_marked: bool,
     looked: Instant,
@@ -81,22 +79,23 @@ struct Relaying<'a> {
 async fn session(
     relay: &CdcRelay,
     halted: &mut Halted,
-    (told, done): (&watch::Sender<CdcRelayStatus>, &mut Lsn),
+    (told, has_run): (&Telling, &mut bool),
 ) -> Result<(), CdcError> {
     let mut also = halted.clone();
     let (mut relaying, mut feed) = tokio::select! {
         () = also.on() => return Ok(()),
-        opened = open(relay, (told, done)) => opened?,
+        opened = open(relay, told) => opened?,
     };
     told.send_modify(|status| status.state = CdcState::Running);
-    let outcome = relaying.relay_all(&mut feed, halted, done).await;
+    *has_run = true;
+    let outcome = relaying.relay_all(&mut feed, halted).await;
     feed.close().await;
-    outcome
+    relaying.table.forget_if_gone(&mut relaying.connection, outcome).await
 }
 
 async fn open<'a>(
     relay: &'a CdcRelay,
-    (told, done): (&'a watch::Sender<CdcRelayStatus>, &mut Lsn),
+    told: &'a Telling,
 ) -> Result<(Relaying<'a>, Feed), CdcError> {
     relay.source.check()?;
     let mut connection = relay.source.connect().await?;
@@ -104,13 +103,14 @@ async fn open<'a>(
     let table = Table::new(&relay.table, &plan.slot);
     setup::prepare(&mut connection, &plan).await?;
     table.check(&mut connection).await?;
-    if !setup::has_slot(&mut connection, &plan).await? {
+    table.make_slots(&mut connection).await?;
+    let found = setup::has_slot(&mut connection, &plan).await;
+    if !table.forget_if_gone(&mut connection, found).await? {
         table.forget(&mut connection).await?;
         setup::make_slot(&mut connection, &plan).await?;
-        // What this process did belongs to a slot that is gone.
-        *done = Lsn::ZERO;
     }
-    let feed = relay.source.open(*done).await?;
+    let opened = relay.source.open().await;
+    let feed = table.forget_if_gone(&mut connection, opened).await?;
     // Only who has the slot writes to the table.
     table.adopt(&mut connection).await?;
     let known_until = lag::written(&mut connection).await?;
@@ -122,6 +122,8 @@ async fn open<'a>(
 #[derive(Default)]
 struct Taken {
     rows: Vec<Row>,
+    /// The one after them, where it cannot be published.
+    damaged: Option<Damaged>,
     /// Where the first of them was committed.
     commit: Lsn,
     /// What can be confirmed when the rows are done.
@@ -130,17 +132,12 @@ struct Taken {
 
 impl Taken {
     fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.confirms.is_none()
+        self.rows.is_empty() && self.damaged.is_none() && self.confirms.is_none()
     }
 }
 
 impl Relaying<'_> {
-    async fn relay_all(
-        &mut self,
-        feed: &mut Feed,
-        halted: &mut Halted,
-        done: &mut Lsn,
-    ) -> Result<(), CdcError> {
+    async fn relay_all(&mut self, feed: &mut Feed, halted: &mut Halted) -> Result<(), CdcError> {
         self.look(halted).await?;
         let mut taking = Taken::default();
         while !halted.is_on() {
@@ -158,10 +155,14 @@ impl Relaying<'_> {
                 let noted = self.table.noted(&mut self.connection, &taken.rows).await?;
                 taken.rows.retain(|row| !noted.contains(&row.sequence));
             }
-            let is_done = self.settle(&taken.rows, halted).await?;
-            if let Some(confirms) = taken.confirms.filter(|_| is_done) {
+            if !self.settle(&taken.rows, halted).await? {
+                continue;
+            }
+            if let Some(damaged) = taken.damaged {
+                self.bury(damaged).await?;
+            }
+            if let Some(confirms) = taken.confirms {
                 feed.confirm(confirms);
-                *done = (*done).max(confirms);
             }
         }
         Ok(())
@@ -169,7 +170,8 @@ impl Relaying<'_> {
 
     /// Waits for something, and takes what is there with it. Dropped, what it has is kept.
     async fn take(&self, feed: &mut Feed, taken: &mut Taken) -> Result<(), CdcError> {
-        while taken.rows.len() < self.relay.options.batch_max.max(1) {
+        let rows_max = self.relay.options.batch_max.max(1);
+        while taken.rows.len() < rows_max && taken.damaged.is_none() {
             let item = match taken.is_empty() {
                 true => feed.next().await?,
                 false => tokio::select! {
@@ -183,7 +185,11 @@ impl Relaying<'_> {
                     if taken.rows.is_empty() {
                         taken.commit = change.commit;
                     }
-                    taken.rows.extend(self.row(&change)?);
+                    match self.row(&change)? {
+                        Some(Found::Whole(row)) => taken.rows.push(row),
+                        Some(Found::Damaged(damaged)) => taken.damaged = Some(damaged),
+                        None => {}
+                    }
                 }
                 Item::Commit { end } => taken.confirms = Some(end),
                 Item::Idle { at } => taken.confirms = Some(at),
@@ -192,7 +198,7 @@ impl Relaying<'_> {
         Ok(())
     }
 
-    fn row(&self, change: &Change) -> Result<Option<Row>, CdcError> {
+    fn row(&self, change: &Change) -> Result<Option<Found>, CdcError> {
         if change.table_name()? != self.relay.table {
             return Ok(None);
         }
@@ -208,6 +214,7 @@ impl Relaying<'_> {
     /// Publishes rows, and notes what became of them; whether all of it is done.
     async fn settle(&mut self, rows: &[Row], halted: &mut Halted) -> Result<bool, CdcError> {
         if rows.is_empty() {
+            self.caught_up();
             return Ok(true);
         }
         let blocked = match self.has_marked {
@@ -216,9 +223,25 @@ impl Relaying<'_> {
         };
         let is_done = self.publish(rows, blocked, halted).await?;
         if is_done {
-            self.told.send_modify(|status| status.behind_since = None);
+            self.caught_up();
         }
         Ok(is_done)
+    }
+
+    /// No row is in hand any more: all are done, or were noted already.
+    fn caught_up(&self) {
+        self.told.send_if_modified(|status| status.behind_since.take().is_some());
+    }
+
+    /// Gives up a row that cannot be published; what comes with its key waits.
+    async fn bury(&mut self, damaged: Damaged) -> Result<(), CdcError> {
+        self.table.bury(&mut self.connection, damaged).await?;
+        self.has_marked = true;
+        self.told.send_modify(|status| {
+            status.dead += 1;
+            status.is_waiting_for_operator = true;
+        });
+        Ok(())
     }
 
     async fn publish(
@@ -257,11 +280,14 @@ impl Relaying<'_> {
     async fn look(&mut self, halted: &mut Halted) -> Result<(), CdcError> {
         let batch_max = self.relay.options.batch_max;
         while self.has_marked && !halted.is_on() {
-            let rows = self.table.free(&mut self.connection, batch_max).await?;
-            if rows.is_empty() {
+            let (rows, damaged) = self.table.free(&mut self.connection, batch_max).await?;
+            if rows.is_empty() && damaged.is_none() {
                 break;
             }
-            self.publish(&rows, HashSet::new(), halted).await?;
+            let is_done = self.publish(&rows, HashSet::new(), halted).await?;
+            if let Some(damaged) = damaged.filter(|_| is_done) {
+                self.bury(damaged).await?;
+            }
         }
         if self.has_marked {
             self.has_marked = self.table.has_marked(&mut self.connection).await?;

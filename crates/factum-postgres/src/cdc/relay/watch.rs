@@ -1,7 +1,7 @@
 //! Asks how far the slot is behind, over a connection of its own: a broker or a server that holds
 //! up the relay does not hold up this.
 
-use super::{CdcRelay, CdcRelayStatus};
+use super::{CdcRelay, CdcRelayStatus, Telling};
 use crate::cdc::{
     CdcError,
     halt::{Halt, Halting},
@@ -17,12 +17,8 @@ use tokio::{sync::watch, time::sleep};
 /// How long one look may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
-/// Looks for as long as anybody holds the relay.
-pub(super) async fn watch(
-    relay: CdcRelay,
-    told: Arc<watch::Sender<CdcRelayStatus>>,
-    halting: Weak<Halting>,
-) {
+/// Looks until it is dropped with the relay.
+pub(super) async fn watch(relay: CdcRelay, told: Arc<Telling>, halting: Weak<Halting>) {
     let mut connection = None;
     loop {
         // What fails here is told by the relay itself, which needs the server too.
@@ -30,14 +26,16 @@ pub(super) async fn watch(
         match looked {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(over))) => {
-                let Some(halting) = halting.upgrade() else { return };
-                halting.send_if_modified(|halt| {
-                    let is_first = matches!(halt, Halt::No);
-                    if is_first {
-                        *halt = Halt::Because(over);
-                    }
-                    is_first
-                });
+                // Where nobody holds the relay any more, it ends by itself.
+                if let Some(halting) = halting.upgrade() {
+                    halting.send_if_modified(|halt| {
+                        let is_first = matches!(halt, Halt::No);
+                        if is_first {
+                            *halt = Halt::Because(over);
+                        }
+                        is_first
+                    });
+                }
             }
             Ok(Err(_)) | Err(_) => connection = None,
         }

@@ -66,6 +66,35 @@ fn what_is_missing_is_named_with_its_cure() {
     });
 }
 
+/// What says which rows were there before a slot was kept only where the relay made that slot: one
+/// by an operator stopped it (the table was missing), and one that he made anew was taken for the
+/// one before, so that the rows between were never published.
+#[test]
+fn a_slot_that_an_operator_makes_loses_nothing() {
+    runtime().block_on(async {
+        let (mut room, broker) = (Room::new().await, Broker::default());
+        let given = CdcRelayOptions { makes: false, ..room.options() };
+        let make = "SELECT count(pg_create_logical_replication_slot('{s}', 'pgoutput'))";
+        room.run("CREATE PUBLICATION {s} FOR TABLE {s}.factum_outbox WITH (publish = 'insert')")
+            .await;
+        room.insert(&["a1"]).await;
+        room.number(make).await;
+        let relay = room.start_with(&broker, given.clone());
+        broker.has(1).await;
+        relay.stop().await;
+        room.drop_slot().await;
+        room.insert(&["a2"]).await;
+        let error = refused(room.address.clone(), given.clone()).await;
+        assert!(matches!(error, CdcError::NoSlot { .. }), "{error}");
+        room.number(make).await;
+        let relay = room.start_with(&broker, given);
+        room.insert(&["a3"]).await;
+        broker.has(3).await;
+        assert_eq!(broker.ids(), ["a1", "a2", "a3"]);
+        room.leave(relay).await;
+    });
+}
+
 #[test]
 fn who_may_not_replicate_is_told_so() {
     runtime().block_on(async {
