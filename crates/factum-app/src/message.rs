@@ -12,6 +12,7 @@ mod attributes;
 mod cloud_event;
 pub mod commands;
 mod consume;
+mod kept;
 mod memory;
 mod publish;
 mod receive;

@@ -9,18 +9,31 @@
 //! What must hold: nothing is acknowledged that is not durable here, or at the broker's dead
 //! letters; nothing that came twice is there twice.
 
-use super::{Consumer, Delivered, Deliveries, Message, Subscription, next_batch};
+use super::{
+    Consumer, Delivered, Deliveries, Message, SettleError, Subscription,
+    kept::{self, Kept},
+    next_batch,
+};
 use crate::{
     App, AppBuilder, Metadata,
     consumer::{Either, Stop, race},
     metadata,
     observe::span,
 };
+use bytes::Bytes;
 use factum_core::{
     Append, AppendError, ContentType, EventData, EventStore, EventType, InvalidName, StreamName,
     Uuid,
 };
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// How many messages become one append, at most.
@@ -34,6 +47,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The longest pause after a batch of which some could not be put aside: it came back at once.
+const LOST_PAUSE: Duration = Duration::from_secs(1);
 /// Among how many streams messages without a key are spread.
 const KEYLESS: u128 = 64;
 /// The type of what came and is no message, where the broker has no place for it.
@@ -166,7 +181,7 @@ impl Receiver {
                 Either::First(()) => break,
                 Either::Second(Ok(deliveries)) => {
                     self.enter(ReceiverState::Running);
-                    let taken = Taken { of: &self, app: &app, stop: &stop };
+                    let taken = Taken::new(&self, &app, &stop);
                     taken.all(deliveries, &mut attempt).await
                 }
                 Either::Second(Err(error)) => Err(error.into()),
@@ -207,9 +222,17 @@ struct Taken<'a> {
     of: &'a Receiver,
     app: &'a App,
     stop: &'a Stop,
+    /// What is in the store, as the broker has no place for it, and comes again.
+    kept: Kept,
+    /// The broker does not know of one that it was put aside: it came back at once.
+    lost: AtomicBool,
 }
 
-impl Taken<'_> {
+impl<'a> Taken<'a> {
+    fn new(of: &'a Receiver, app: &'a App, stop: &'a Stop) -> Self {
+        Self { of, app, stop, kept: Kept::default(), lost: AtomicBool::default() }
+    }
+
     /// Takes batch after batch. Ends with the app, or when the broker or the store is away.
     async fn all(&self, mut deliveries: Box<dyn Deliveries>, attempt: &mut u32) -> Result<(), End> {
         loop {
@@ -223,6 +246,9 @@ impl Taken<'_> {
                 return Err(End::Away(why));
             }
             *attempt = 0;
+            if self.lost.swap(false, Ordering::Relaxed) {
+                race(self.stop.asked(), self.app.pause(0, LOST_PAUSE, LOST_PAUSE)).await;
+            }
         }
         // What is not settled by then comes again, and is known.
         deliveries.close(CLOSE_WITHIN).await.map(drop).map_err(End::from)
@@ -295,23 +321,49 @@ impl Taken<'_> {
 
     /// What is no message goes to the broker's dead letters; into the store, where it has none.
     async fn put_aside(&self, delivered: Delivered, why: &str) -> Result<(), String> {
-        let bytes = match &delivered.message {
-            Ok(message) => message.to_structured().into(),
-            Err(malformed) => malformed.bytes.clone(),
-        };
+        if self.kept.comes_again(&delivered) {
+            // Not heard, it comes again, and is put aside once more under the same id.
+            let _ = delivered.ack().await;
+            return Ok(());
+        }
+        let bytes = kept::bytes(&delivered);
         self.of.status.send_modify(|status| status.refused += 1);
         match delivered.dead_letter(why).await {
+            Ok(()) => Ok(()),
             // It comes again, and is put aside then.
-            Ok(()) | Err(super::SettleError::Lost { .. }) => return Ok(()),
-            Err(super::SettleError::Unsupported { .. }) => {}
+            Err(SettleError::Lost { .. }) => {
+                self.lost.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            // It comes again, and is acknowledged then: it is in the store.
+            Err(SettleError::Unsupported { .. }) => {
+                let id = self.keep(bytes).await?;
+                self.kept.remember(id);
+                Ok(())
+            }
         }
-        let name = EventType::new(MALFORMED).expect("it is a name");
-        let id = self.app.context(&Metadata::default()).id();
-        let event =
-            EventData { content_type: ContentType::Binary, ..EventData::new(id, name, bytes) };
+    }
+
+    /// Appends what is no message, under an id that is the same each time it comes, cut to what the
+    /// store takes: its metadata says then how many bytes there were.
+    async fn keep(&self, bytes: Bytes) -> Result<Uuid, String> {
+        let id = kept::id(&bytes);
         let stream = stream(&self.of.name, "$malformed").map_err(|error| error.to_string())?;
+        let name = EventType::new(MALFORMED).expect("it is a name");
+        let mut event = EventData::new(id, name, Bytes::new());
+        event.content_type = ContentType::Binary;
+        let mut known = Metadata::default();
+        known.more.insert("bytes".to_owned(), bytes.len().into());
+        let known = metadata::to_bytes(&known, 1).unwrap_or_default();
+        let limits = self.app.store().capabilities().limits;
+        let beside = event.weight() + known.len() + stream.as_str().len();
+        let most = limits.append_bytes_max.saturating_sub(beside).min(limits.event_bytes_max);
+        if bytes.len() > most {
+            event.metadata = known;
+        }
+        event.data = bytes.slice(..bytes.len().min(most));
         let sent = self.app.send(Append::to(stream, [event]), SENDS_MAX).await;
-        sent.map(drop).map_err(|error| error.to_string())
+        sent.map(|_| id).map_err(|error| error.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Commands of other services: what their senders hear, whatever is wrong; what is done once; what
 //! comes too late. With kills and outages: the row `commands` of `factum-testkit`.
 
+use super::placeless::{Placeless, REFUSE};
 use factum_app::{
     App, Call, Command, Ctx, Decision, Dispatch, DispatchError, MemoryStore, Outcome, Reply, State,
     World, command, emit, ensure, event,
@@ -187,6 +188,78 @@ fn who_asks_again_with_the_same_key_is_answered_as_the_first_time() {
     let Ok(Answer::Done(Some(again))) = ask(1, "ann", "k1") else { panic!() };
     assert!(again.replayed);
     assert_eq!((again.position, again.ids), (first.position, first.ids));
+    theatre.world.end();
+}
+
+/// It was said not to have been begun, as its shape was looked at before its key.
+#[test]
+fn what_was_done_is_never_said_not_to_be_understood() {
+    let theatre = theatre(9);
+    let take = Take { seat: 1, by: "ann".into() };
+    let Ok(Answer::Done(Some(first))) =
+        theatre.run(theatre.requests.ask("seats.commands", take).key("k"))
+    else {
+        panic!()
+    };
+    let changed = Changed { chair: "1".into() };
+    let again = theatre.run(theatre.requests.ask("seats.commands", changed).key("k"));
+    let Ok(Answer::Done(Some(again))) = again else { panic!("{again:?}") };
+    assert_eq!((again.ids, again.replayed), (first.ids, true));
+    assert!(theatre.dead().is_empty());
+    theatre.world.end();
+}
+
+/// Each ask waited its whole time, and said that it was over.
+#[test]
+fn where_answers_are_not_heard_any_more_whoever_asks_hears_why() {
+    let theatre = theatre(10);
+    theatre.world.run(async {
+        let (broker, world) = (theatre.broker.clone(), Arc::new(theatre.world.clone()));
+        let requests = Requests::new("/till", "deaf.answers");
+        let consumer = Placeless::new(broker.clone());
+        let requests = requests.start(world.clone(), broker.clone(), consumer).await.unwrap();
+        let asking = requests.ask("nowhere", Unknown {}).within(Duration::from_secs(3_600));
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        world.spawn(Box::pin(async move { answer.send(asking.await).unwrap() }));
+        world.sleep(Duration::from_secs(1)).await;
+        let before = world.now();
+        broker.publish_raw("deaf.answers", Vec::new(), None, REFUSE.into()).unwrap();
+        let waited = answered.await.unwrap();
+        let later = requests.ask("nowhere", Unknown {}).await;
+        for error in [waited.unwrap_err(), later.unwrap_err()] {
+            let deaf = matches!(&error, AskError::Deaf { why } if why.contains("rights are gone"));
+            assert!(deaf && !error.is_retryable(), "{error:?}");
+        }
+        assert!(world.now().0 - before.0 < 1_000_000_000);
+    });
+    theatre.world.end();
+}
+
+/// It was answered again and again, without a pause.
+#[test]
+fn where_nothing_can_be_put_aside_what_is_not_understood_is_answered_once() {
+    let theatre = theatre(11);
+    theatre.world.run(async {
+        let world = Arc::new(theatre.world.clone());
+        let commands = Subscription::shared("placeless", ["placeless"]);
+        let consumer = Placeless::new(theatre.broker.clone());
+        let acked = consumer.acked();
+        let answers = Answers::new(consumer, commands, theatre.broker.clone()).command::<Mail>();
+        let app = App::builder(MemoryStore::with_clock(theatre.world.clock())).world(world);
+        let app = app.answer("placeless", answers).start().await.unwrap();
+        let mut answering = app.answering("placeless").unwrap();
+        answering.wait_for(|now| now.state == ReceiverState::Running).await.unwrap();
+        theatre.broker.publish_raw("placeless", Vec::new(), None, "?".into()).unwrap();
+        let ask = theatre.requests.ask("placeless", Unknown {});
+        ask.reply_to("outcomes").send().await.unwrap();
+        theatre.world.sleep(Duration::from_secs(60)).await;
+        // The command is done with; what is no message waits for a place.
+        assert_eq!(*acked.borrow(), 1);
+        let now = answering.borrow().clone();
+        assert_eq!((now.answered, now.put_aside), (1, 0));
+        assert!(now.last_error.unwrap().contains("put aside"));
+        app.stop().await;
+    });
     theatre.world.end();
 }
 

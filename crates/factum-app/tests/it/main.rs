@@ -24,6 +24,7 @@ mod observed;
 mod payments;
 #[cfg(feature = "personal")]
 mod personal;
+mod placeless;
 mod process_crashes;
 mod processes;
 mod projections;

@@ -1,11 +1,15 @@
 //! Messages of a broker become events once, in order, and only then the broker is told.
 
+use super::placeless::Placeless;
 use factum_app::{
     AnyStore, App, EventStore, MemoryStore, OnError, TokioWorld,
     bus::Delivery,
     consumer::StartError,
     event,
-    message::{MemoryBroker, Message, Outgoing, Publisher, ReceiverState, Receiving, Subscription},
+    message::{
+        MemoryBroker, MemoryLimits, Message, Outgoing, Publisher, ReceiverState, Receiving,
+        Subscription,
+    },
 };
 use factum_core::{Append, EventData, EventType, Query, Read, RecordedEvent, StreamName};
 use factum_testkit::{Chances, Fault, Faults, FaultyStore};
@@ -212,6 +216,38 @@ async fn what_is_no_message_is_put_aside_and_the_rest_goes_on() {
     assert_eq!((end.received, end.refused), (2, 2));
     assert_eq!(broker.dead_letters("desk").len(), 2);
     assert_eq!(events(&store, "parcel.sent").await.len(), 2);
+    app.stop().await;
+}
+
+/// It came again under a fresh id, for ever; what was too large for the store stopped everything.
+#[tokio::test]
+async fn what_no_broker_and_no_store_has_a_place_for_is_kept_once_and_acknowledged() {
+    let limits = MemoryLimits { message_bytes_max: 20 << 20, ..MemoryLimits::default() };
+    let broker = MemoryBroker::with(Arc::new(TokioWorld::default()), limits);
+    let store = MemoryStore::new();
+    let subscription = Subscription::shared("desk", ["parcel.*"]).from_oldest().prefetch(2);
+    let consumer = Placeless::new(broker.clone());
+    let mut acked = consumer.acked();
+    let app = App::builder(store.clone()).receive("desk-1", consumer, subscription);
+    let app = app.start().await.unwrap();
+    let most = store.capabilities().limits.event_bytes_max;
+    for bytes in [vec![b'h'], vec![b'h'], vec![b'l'; most + 1]] {
+        broker.publish_raw("parcel.x", Vec::new(), None, bytes.into()).unwrap();
+    }
+    let large = [b"\"".to_vec(), vec![b'm'; most], b"\"".to_vec()].concat();
+    let mut too_large = sent("1", 7, 1);
+    too_large.message = too_large.message.data("application/json", large);
+    publish(&broker, &[too_large, sent("2", 7, 2), sent("3", 8, 3)]).await;
+    tokio::time::timeout(LIMIT, acked.wait_for(|acked| *acked == 6)).await.unwrap().unwrap();
+    until(&app, |now| now.received == 2).await;
+    let mut kept = events(&store, "message.malformed").await;
+    kept.sort_by_key(|one| one.data().len());
+    let of = |one: &RecordedEvent| (one.data().len(), factum_app::Metadata::of(one).more);
+    let kept: Vec<_> = kept.iter().map(of).collect();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    assert!(kept[0].0 == 1 && kept[0].1.is_empty(), "{kept:?}");
+    assert!(kept[1].0 == most && kept[2].0 == most, "{kept:?}");
+    assert!(kept[1].1["bytes"].as_u64().unwrap() > most as u64, "{kept:?}");
     app.stop().await;
 }
 

@@ -98,9 +98,7 @@ impl<C: Command> Ask<C> {
         let (id, now) = self.drawn();
         let topic = self.reply_to.as_ref().unwrap_or(&inner.settings.reply_to);
         let message = self.message(id, now)?.with(REPLY_TO, topic.clone());
-        let waiting_max = inner.settings.waiting_max;
-        let place = inner.waiting.enter(&message.id, waiting_max);
-        let mut place = place.ok_or(AskError::Full { waiting_max })?;
+        let mut place = inner.waiting.enter(&message.id, inner.settings.waiting_max)?;
         let outgoing = [Outgoing::new(self.topic.clone(), message)];
         let mut last = None;
         let sent = async {
@@ -115,8 +113,8 @@ impl<C: Command> Ask<C> {
             Either::First(told) => told?,
             Either::Second(()) => return Err(self.late(last)),
         };
-        let told = told.unwrap_or_else(|_| Err("nobody reads answers any more".to_owned()));
-        answer(told.map_err(|why| AskError::Unreadable { why })?)
+        let deaf = |_| Err(AskError::Deaf { why: "nobody reads them".to_owned() });
+        answer(told.unwrap_or_else(deaf)?)
     }
 
     fn time_is_up(&self) -> BoxFuture<'static, ()> {

@@ -51,9 +51,9 @@ impl Desk<'_> {
     pub(super) async fn answer(&self, asked: &Asked) -> Result<Told, Trouble> {
         let wrong = asked.wrong.clone().or_else(|| self.answers.knows(&asked.name).err());
         if let Some(why) = wrong {
-            return Ok(Told::Misunderstood { why });
+            return self.unless_done(asked, Told::Misunderstood { why }).await;
         }
-        let tag = keyed::tag(&asked.name, asked.call.key.as_deref().unwrap_or_default())?;
+        let tag = tag(asked)?;
         let late = asked.has_expired(self.app.world().now());
         if late && !is_on(Bug::BeginExpired) {
             return self.note(&tag, Told::Expired).await;
@@ -71,12 +71,19 @@ impl Desk<'_> {
                 let first = self.first(&tag).await?;
                 Ok(first.unwrap_or(Told::Done { receipt: Some(receipt) }))
             }
-            Told::Done { receipt: Some(_) } | Told::Misunderstood { .. } | Told::Failed { .. } => {
-                Ok(told)
-            }
+            Told::Done { receipt: Some(_) } => Ok(told),
+            Told::Misunderstood { .. } | Told::Failed { .. } => self.unless_done(asked, told).await,
             told if is_on(Bug::TellWithoutNote) => Ok(told),
             told => self.note(&tag, told).await,
         }
+    }
+
+    /// That nobody could do it, unless it was done before: then it is that answer. It is not
+    /// remembered, so that it may be done yet, put right and sent again.
+    pub(super) async fn unless_done(&self, asked: &Asked, told: Told) -> Result<Told, Trouble> {
+        // Nothing was ever done under what is no tag.
+        let Ok(tag) = tag(asked) else { return Ok(told) };
+        Ok(self.first(&tag).await?.unwrap_or(told))
     }
 
     /// Remembers an answer, unless there is one: then it is that.
@@ -112,6 +119,10 @@ impl Desk<'_> {
         }
         Ok(keyed::receipt(&events).map(|receipt| Told::Done { receipt: Some(receipt.into()) }))
     }
+}
+
+fn tag(asked: &Asked) -> Result<Tag, InvalidName> {
+    keyed::tag(&asked.name, asked.call.key.as_deref().unwrap_or_default())
 }
 
 /// Where notes are. A category ends at the first `-`, so that a name has none here.

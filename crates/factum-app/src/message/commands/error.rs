@@ -38,7 +38,7 @@ pub enum AskError {
         why: String,
     },
     /// The other service could not do it, however often it tried; the command lies among the dead
-    /// letters of its broker.
+    /// letters of its broker, where that has a place for them.
     #[error("the other service could not do it: {why}")]
     Failed {
         /// What it says.
@@ -48,6 +48,14 @@ pub enum AskError {
     #[error("its answer cannot be read: {why}")]
     Unreadable {
         /// What is wrong with it.
+        why: String,
+    },
+    /// The broker refuses the subscription to answers, so that none is heard any more. What was
+    /// sent before may have been done; what is asked afterwards is not sent. Mend what is named,
+    /// [start](super::RequestSettings::start) again, and ask with the same key.
+    #[error("answers are not heard any more: {why}")]
+    Deaf {
+        /// What is wrong, and the cure.
         why: String,
     },
     /// So many commands wait for an answer already that this one was not sent. Ask later, or raise
@@ -70,6 +78,7 @@ impl AskError {
             | Self::Expired
             | Self::Misunderstood { .. }
             | Self::Failed { .. }
+            | Self::Deaf { .. }
             | Self::Unreadable { .. } => false,
         }
     }

@@ -3,7 +3,7 @@
 //! Answers come to one topic of this service; each of its instances takes all of them, and leaves
 //! alone what it did not ask for.
 
-use super::{ANSWERED, Ask, IN_REPLY_TO, answer::Told, feed::Feed};
+use super::{ANSWERED, Ask, AskError, IN_REPLY_TO, answer::Told, feed::Feed};
 use crate::{
     Command,
     consumer::{Either, Stop, race},
@@ -107,24 +107,48 @@ impl Requests {
     }
 }
 
-/// Who waits for an answer, by the id of the message that asked.
+/// What is told to whoever waits.
+type Said = Result<Told, AskError>;
+
+/// Who waits for an answer.
 #[derive(Default)]
-pub(super) struct Waiting(Mutex<HashMap<String, oneshot::Sender<Result<Told, String>>>>);
+pub(super) struct Waiting(Mutex<Places>);
+
+#[derive(Default)]
+struct Places {
+    /// By the id of the message that asked.
+    all: HashMap<String, oneshot::Sender<Said>>,
+    /// Why no answer is heard any more.
+    deaf: Option<String>,
+}
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<Result<Told, String>>>> {
+    fn lock(&self) -> MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place to wait at, if there is one.
-    pub(super) fn enter(self: &Arc<Self>, id: &str, most: usize) -> Option<Place> {
-        let mut all = self.lock();
-        if all.len() >= most {
-            return None;
+    /// A place to wait at, if there is one, and answers are heard.
+    pub(super) fn enter(self: &Arc<Self>, id: &str, waiting_max: usize) -> Result<Place, AskError> {
+        let mut places = self.lock();
+        if let Some(why) = &places.deaf {
+            return Err(AskError::Deaf { why: why.clone() });
+        }
+        if places.all.len() >= waiting_max {
+            return Err(AskError::Full { waiting_max });
         }
         let (sender, answer) = oneshot::channel();
-        all.insert(id.to_owned(), sender);
-        Some(Place { id: id.to_owned(), waiting: self.clone(), answer })
+        places.all.insert(id.to_owned(), sender);
+        Ok(Place { id: id.to_owned(), waiting: self.clone(), answer })
+    }
+
+    /// No answer is heard any more: tells all who wait, and who comes later.
+    fn end(&self, why: &str) {
+        let mut places = self.lock();
+        places.deaf = Some(why.to_owned());
+        for (_, place) in places.all.drain() {
+            // Whoever waited may have left.
+            let _ = place.send(Err(AskError::Deaf { why: why.to_owned() }));
+        }
     }
 }
 
@@ -132,20 +156,22 @@ impl Waiting {
 pub(super) struct Place {
     id: String,
     waiting: Arc<Waiting>,
-    pub(super) answer: oneshot::Receiver<Result<Told, String>>,
+    pub(super) answer: oneshot::Receiver<Said>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.waiting.lock().remove(&self.id);
+        self.waiting.lock().all.remove(&self.id);
     }
 }
 
-/// Hands out answers until nobody asks any more.
+/// Hands out answers until nobody asks any more, or the broker refuses the subscription.
 async fn read(mut feed: Feed, waiting: Arc<Waiting>, stop: Stop) {
     loop {
-        let Either::Second(Ok(delivered)) = race(stop.asked(), feed.next(|_| {})).await else {
-            return;
+        let delivered = match race(stop.asked(), feed.next(|_| {})).await {
+            Either::First(()) => return,
+            Either::Second(Ok(delivered)) => delivered,
+            Either::Second(Err(error)) => return waiting.end(&error.to_string()),
         };
         hand_over(&waiting, &delivered);
         // What is not known to have been taken comes again, and nobody waits for it then.
@@ -159,8 +185,9 @@ fn hand_over(waiting: &Waiting, delivered: &Delivered) {
         return;
     };
     // Too late, or for another instance.
-    let Some(place) = waiting.lock().remove(id) else { return };
-    let told = serde_json::from_slice(&message.data).map_err(|error| error.to_string());
+    let Some(place) = waiting.lock().all.remove(id) else { return };
+    let unreadable = |error: serde_json::Error| AskError::Unreadable { why: error.to_string() };
+    let told = serde_json::from_slice(&message.data).map_err(unreadable);
     // Whoever waited may have left.
     let _ = place.send(told);
 }

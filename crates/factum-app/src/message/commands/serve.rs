@@ -14,15 +14,24 @@ use super::{
 use crate::{
     App, AppBuilder,
     consumer::{Either, Stop, race},
-    message::{Delivered, Message, Outgoing, ReceiverState},
+    message::{
+        Delivered, Message, Outgoing, ReceiverState, SettleError,
+        kept::{self, Kept},
+    },
     planted::{Bug, is_on},
 };
 use factum_core::{EventStore, InvalidName};
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::sync::watch;
+
+/// When what is no command is looked at again, where the broker has no place for dead letters.
+const NO_PLACE: Duration = Duration::from_secs(10);
+/// The longest pause after one could not be put aside: it came back at once.
+const LOST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of one who answers commands.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -31,7 +40,8 @@ pub struct Answering {
     pub state: ReceiverState,
     /// How many commands were answered since the app started, those that came again included.
     pub answered: u64,
-    /// How many were put aside at the broker: no command that is known, or one that failed.
+    /// How many were put aside at the broker: no command that is known, or one that failed. Where
+    /// it has no place for them, `last_error` says so.
     pub put_aside: u64,
     /// How many answers nobody takes: there is no such topic any more.
     pub unheard: u64,
@@ -47,6 +57,8 @@ pub(crate) struct Answerer {
     status: watch::Sender<Answering>,
     /// What waits behind the command with its key that is being done.
     lanes: Mutex<HashMap<String, VecDeque<Delivered>>>,
+    /// What was answered, or is no command, and comes again as the broker has no place for it.
+    kept: Kept,
 }
 
 impl AppBuilder {
@@ -65,6 +77,7 @@ impl AppBuilder {
             answers,
             status: watch::Sender::default(),
             lanes: Mutex::default(),
+            kept: Kept::default(),
         });
         self
     }
@@ -174,6 +187,14 @@ impl Lane {
     }
 
     async fn one(&self, delivered: Delivered) {
+        if self.of.kept.comes_again(&delivered) {
+            // A command was answered; of what is none nobody was told, and it waits for a place.
+            let _ = match delivered.message.is_ok() {
+                true => delivered.ack().await,
+                false => delivered.send_back(NO_PLACE).await,
+            };
+            return;
+        }
         let asked = match &delivered.message {
             Ok(message) => Asked::of(message),
             Err(malformed) => {
@@ -203,14 +224,26 @@ impl Lane {
     /// Its answer; none at the end of the app.
     async fn answered(&self, asked: &Asked) -> Option<Told> {
         let desk = Desk { app: &self.app, answers: &self.of.answers, name: &self.of.name };
-        for attempt in 0..self.of.answers.attempts_max {
-            let trouble = match desk.answer(asked).await {
+        let attempts_max = self.of.answers.attempts_max;
+        let mut given_up: Option<Told> = None;
+        for attempt in 0.. {
+            let found = match &given_up {
+                None => desk.answer(asked).await,
+                // What failed last may have been done all the same, or before.
+                Some(failed) => desk.unless_done(asked, failed.clone()).await,
+            };
+            let trouble = match found {
                 Ok(told) => return Some(told),
                 Err(trouble) => trouble,
             };
             self.of.failed(format!("{}: {}", asked.name, trouble.why));
-            if !trouble.retryable || attempt + 1 == self.of.answers.attempts_max {
-                return Some(Told::Failed { why: trouble.why });
+            let over = !trouble.retryable || attempt + 1 >= attempts_max;
+            if over && given_up.is_none() {
+                given_up = Some(Told::Failed { why: trouble.why });
+                continue;
+            }
+            if !trouble.retryable {
+                return given_up;
             }
             let pause = pause(&**self.app.world(), attempt);
             if let Either::First(()) = race(self.stop.asked(), pause).await {
@@ -256,11 +289,20 @@ impl Lane {
         message
     }
 
-    /// To the broker's dead letters. Where it has no place for them, it comes again.
+    /// To the broker's dead letters. Where it has no place for them, it comes again, and is known.
     async fn put_aside(&self, delivered: Delivered, why: &str) {
-        self.of.count(|status| status.put_aside += 1);
-        if let Err(error) = delivered.dead_letter(why).await {
-            self.of.failed(format!("it could not be put aside: {error}"));
+        let id = kept::id(&kept::bytes(&delivered));
+        let error = match delivered.dead_letter(why).await {
+            Ok(()) => return self.of.count(|status| status.put_aside += 1),
+            Err(error) => error,
+        };
+        self.of.failed(format!("it could not be put aside: {error}"));
+        match error {
+            SettleError::Unsupported { .. } => self.of.kept.remember(id),
+            // It came back at once.
+            SettleError::Lost { .. } => {
+                race(self.stop.asked(), self.app.pause(0, LOST_PAUSE, LOST_PAUSE)).await;
+            }
         }
     }
 }
