@@ -39,7 +39,9 @@ use tokio::time::Instant;
 /// to the instance that has its partition, and is not kept when that changes.
 #[derive(Debug)]
 pub struct KafkaConsumer {
-    options: Options,
+    pub(crate) options: Options,
+    /// Whether the brokers have taken its credentials, for any subscription.
+    pub(crate) told: Told,
 }
 
 /// How long one question to the cluster may take, before it is asked again.
@@ -53,7 +55,7 @@ impl KafkaConsumer {
     /// A setting is wrong.
     pub fn new(options: Options) -> Result<Self, ConnectError> {
         options.consumer("check")?;
-        Ok(Self { options })
+        Ok(Self { options, told: Told::default() })
     }
 
     /// Subscribes; beside it, the client, for as long as there is one.
@@ -69,7 +71,7 @@ impl KafkaConsumer {
         };
         check(subscription)?;
         let shelf = Arc::new(Shelf::new(subscription.prefetch, handing));
-        let told = Told::default();
+        let told = self.told.next();
         let context = Context {
             told: told.clone(),
             shelf: Arc::clone(&shelf),
@@ -147,6 +149,9 @@ impl Asked<'_> {
             }
             (found, _) => found,
         };
+        if found.is_ok() {
+            self.told.answered();
+        }
         found.map_err(TopicError::of_consuming)
     }
 
@@ -185,20 +190,30 @@ fn hear(client: &Client, told: &Told) {
     }
 }
 
-fn fix(client: &Client, topic: &str, partitions: &[i32]) -> Result<(), KafkaError> {
+/// Whether the group has an offset of this topic.
+fn has_place(client: &Client, topic: &str, partitions: &[i32]) -> Result<bool, KafkaError> {
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(topic, *partition);
     }
     let found = client.committed_offsets(asked, ASK)?;
     let has = |offset: Offset| matches!(offset, Offset::Offset(0..));
-    if found.elements().iter().any(|one| has(one.offset())) {
+    Ok(found.elements().iter().any(|one| has(one.offset())))
+}
+
+fn fix(client: &Client, topic: &str, partitions: &[i32]) -> Result<(), KafkaError> {
+    if has_place(client, topic, partitions)? {
         return Ok(());
     }
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         let (_, high) = client.fetch_watermarks(topic, *partition, ASK)?;
         list.add_partition_offset(topic, *partition, Offset::Offset(high))?;
+    }
+    // Another instance may have fixed the place since, and be relied on: what was published to it
+    // since must not be skipped. Where none has by now, these ends are older than any such promise.
+    if has_place(client, topic, partitions)? {
+        return Ok(());
     }
     match client.commit(&list, CommitMode::Sync) {
         // Others are in the group: it is not new, and they know where it is.

@@ -104,14 +104,14 @@ impl From<ConnectError> for TopicError {
     }
 }
 
-/// Whether the cluster will say the same however often it is asked, and the cure.
+/// Whether the cluster will say the same however often it is asked, and the cure. Credentials that
+/// are refused are not among it, see `client`.
 pub(crate) fn refusal(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::TopicAuthorizationFailed => "give this user the right to the topic",
         Code::GroupAuthorizationFailed => "give this user the right to the group",
         Code::ClusterAuthorizationFailed => "give this user IdempotentWrite on the cluster",
         Code::TransactionalIdAuthorizationFailed => "give this user the transactional id",
-        Code::Authentication | Code::SaslAuthenticationFailed => "look at the settings sasl.*",
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => {
             "the topic takes less than `Options::max_bytes`: raise its max.message.bytes, or lower \
              that"

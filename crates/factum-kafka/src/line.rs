@@ -28,10 +28,8 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// How often who waits looks whether the brokers refuse us.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long is waited before a full queue is tried again.
 const FULL: Duration = Duration::from_millis(5);
 /// How long what is taken back may take to be reported.
@@ -50,8 +48,7 @@ pub(crate) struct Sent<'a> {
 }
 
 impl Line {
-    pub(crate) fn open(config: &ClientConfig) -> Result<Self, ConnectError> {
-        let told = Told::default();
+    pub(crate) fn open(config: &ClientConfig, told: Told) -> Result<Self, ConnectError> {
         let producer = FutureProducer::from_config_and_context(config, told.clone())?;
         Ok(Self { producer, told, retired: AtomicBool::new(false) })
     }
@@ -87,29 +84,19 @@ impl Line {
         }
     }
 
-    /// Waits until it is confirmed, refused, or late; then all is taken back.
+    /// Waits until it is confirmed, or refused; or late, then all is taken back.
     pub(crate) async fn confirmed(
         &self,
         mut sent: Sent<'_>,
         until: Instant,
     ) -> Result<(), PublishError> {
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if let Ok(outcome) = timeout(left.min(LOOK), &mut sent.confirmation).await {
-                return self.outcome(outcome, sent.topic);
-            }
-            let refused = self.told.refused();
-            if refused.is_none() && Instant::now() < until {
-                continue;
-            }
-            self.take_back().await;
-            let outcome = timeout(TAKEN_BACK, &mut sent.confirmation).await;
-            return match (outcome, refused) {
-                (Ok(Ok(Ok(_))), _) => Ok(()),
-                (_, Some(why)) => Err(PublishError::Refused { why }),
-                (Ok(outcome), None) => self.outcome(outcome, sent.topic),
-                (Err(_), None) => Err(lost("it was not confirmed in time")),
-            };
+        if let Ok(outcome) = timeout_at(until, &mut sent.confirmation).await {
+            return self.outcome(outcome, sent.topic);
+        }
+        self.take_back().await;
+        match timeout(TAKEN_BACK, &mut sent.confirmation).await {
+            Ok(outcome) => self.outcome(outcome, sent.topic),
+            Err(_) => Err(self.late()),
         }
     }
 
@@ -120,20 +107,13 @@ impl Line {
         mut sent: Vec<(usize, Sent<'_>)>,
         until: Instant,
     ) -> Result<(), (usize, PublishError)> {
-        while let Some((first, _)) = sent.first() {
-            let (first, left) = (*first, until.saturating_duration_since(Instant::now()));
-            let look = poll_fn(|context| self.look_at(&mut sent, context));
-            match (timeout(left.min(LOOK), look).await, self.told.refused()) {
-                (Ok(Some(failed)), _) => return Err(failed),
-                (Ok(None), _) => return Ok(()),
-                (Err(_), Some(why)) => return Err((first, PublishError::Refused { why })),
-                (Err(_), None) if left.is_zero() => {
-                    return Err((first, lost("it was not confirmed in time")));
-                }
-                (Err(_), None) => {}
-            }
+        let look = poll_fn(|context| self.look_at(&mut sent, context));
+        let ended = timeout_at(until, look).await;
+        match ended {
+            Ok(Some(failed)) => Err(failed),
+            Ok(None) => Ok(()),
+            Err(_) => Err((sent.first().map_or(0, |(of, _)| *of), self.late())),
         }
-        Ok(())
     }
 
     /// The first that failed, or none when all are confirmed.
@@ -165,13 +145,16 @@ impl Line {
                 Ok(())
             }
             Ok(Err((error, _))) => Err(match error.rdkafka_error_code() {
-                Some(Code::PurgeQueue | Code::PurgeInflight | Code::MessageTimedOut) => {
-                    lost("the cluster did not confirm it within `Options::publish_timeout`")
-                }
+                Some(Code::PurgeQueue | Code::PurgeInflight | Code::MessageTimedOut) => self.late(),
                 _ => unconfirmed(&error, topic),
             }),
             Err(_) => Err(lost("its producer is gone")),
         }
+    }
+
+    fn late(&self) -> PublishError {
+        let what = "the cluster did not confirm it within `Options::publish_timeout`";
+        lost(&self.told.with_refusal(what))
     }
 
     /// Everything that is not confirmed is reported as not confirmed, at once.

@@ -5,7 +5,9 @@
 //! What must hold: the offset of a message is in the transaction of what was made of it, and of
 //! everything before it in its partition; what is not committed is processed again.
 
-use crate::{error::ConnectError, options::Options, session::Session, transaction::Failed};
+use crate::{
+    client::Told, error::ConnectError, options::Options, session::Session, transaction::Failed,
+};
 use factum_app::{
     bus::HandlerError,
     message::{Group, Message, Outgoing, Subscription},
@@ -57,6 +59,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 pub struct KafkaProcessor {
     pub(crate) options: Options,
     pub(crate) name: String,
+    /// Whether the brokers have taken its credentials, in any session.
+    pub(crate) told: Told,
     status: watch::Sender<Processing>,
 }
 
@@ -129,7 +133,7 @@ impl KafkaProcessor {
         }
         options.transactional(&name)?;
         options.consumer("check")?;
-        Ok(Self { options, name, status: watch::Sender::default() })
+        Ok(Self { options, name, told: Told::default(), status: watch::Sender::default() })
     }
 
     /// What the cluster knows it by.

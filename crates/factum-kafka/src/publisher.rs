@@ -2,6 +2,7 @@
 
 use crate::{
     binding::Record,
+    client::Told,
     error::{ConnectError, TopicError},
     line::{Line, Sent},
     options::Options,
@@ -47,20 +48,22 @@ impl KafkaPublisher {
     /// [`Options::publish_timeout`].
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
         let config = options.producer()?;
-        Self::over(options, &config).await.map(|(publisher, _)| publisher)
+        Self::over(options, &config, Told::default()).await.map(|(publisher, _)| publisher)
     }
 
     /// Over a producer of this form.
     pub(crate) async fn over(
         options: Options,
         config: &ClientConfig,
+        told: Told,
     ) -> Result<(Self, Arc<Line>), ConnectError> {
-        let line = Arc::new(Line::open(config)?);
+        let line = Arc::new(Line::open(config, told)?);
         let until = Instant::now() + options.publish_timeout;
         loop {
             let asked = Arc::clone(&line);
             let ask = move || asked.producer.client().fetch_cluster_id(LOOK);
             if matches!(tokio::task::spawn_blocking(ask).await, Ok(Some(_))) {
+                line.told.answered();
                 let (topics, first) = (Topics::default(), Mutex::new(Arc::clone(&line)));
                 return Ok((Self { options, topics, line: first }, line));
             }
@@ -68,8 +71,8 @@ impl KafkaPublisher {
                 return Err(ConnectError::Refused { why });
             }
             if Instant::now() >= until {
-                let why = format!("no broker answered at {}", options.servers);
-                return Err(ConnectError::Unavailable { why });
+                let what = format!("no broker answered at {}", options.servers);
+                return Err(ConnectError::Unavailable { why: line.told.with_refusal(&what) });
             }
         }
     }
@@ -164,10 +167,7 @@ impl KafkaPublisher {
             return Err(TopicError::Refused(why));
         }
         let (asked, name) = (Arc::clone(line), topic.to_owned());
-        let ask = move || match asked.told.refused() {
-            Some(why) => Err(TopicError::Refused(why)),
-            None => look(asked.producer.client(), &name),
-        };
+        let ask = move || look(asked.producer.client(), &name);
         let found = settle(ask.clone(), false, until).await;
         let warden = Warden::new(&self.options, &line.told)?;
         match (found, self.options.create) {
@@ -184,7 +184,8 @@ impl KafkaPublisher {
     fn line(&self) -> Result<Arc<Line>, PublishError> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         if line.is_over() {
-            let open = self.options.producer().and_then(|config| Line::open(&config));
+            let told = line.told.next();
+            let open = self.options.producer().and_then(|config| Line::open(&config, told));
             let refused = |error: ConnectError| PublishError::Refused { why: error.to_string() };
             *line = Arc::new(open.map_err(refused)?);
         }

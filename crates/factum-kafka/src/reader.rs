@@ -4,8 +4,9 @@
 use crate::{
     binding::Record,
     client::Told,
-    error::refusal,
+    error::{TopicError, refusal},
     shelf::{Offsets, Place, Shelf},
+    topics::look,
 };
 use factum_app::message::ConsumeError;
 use rdkafka::{
@@ -13,7 +14,11 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance},
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How long the thread waits for a message, before it looks what else is to be done.
 const POLL: Duration = Duration::from_millis(50);
@@ -22,6 +27,9 @@ const POLL: Duration = Duration::from_millis(50);
 const ROOM: Duration = Duration::from_millis(200);
 /// How long after one that failed the next commit is tried.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How long a topic is said to be gone before that is believed: a broker that has begun anew, or
+/// hears late of what the others know, says so of topics that are there.
+const GONE: Duration = Duration::from_secs(60);
 
 /// What librdkafka calls back.
 #[derive(Debug)]
@@ -114,15 +122,16 @@ impl Reader {
     pub(crate) fn run(self) {
         let (client, shelf) = (Arc::clone(&self.client), Arc::clone(&self.shelf));
         let committer = std::thread::spawn(move || commit_all(&client, &shelf));
-        let mut paused = Vec::new();
+        let (mut paused, mut gone) = (Vec::new(), None);
         while !self.shelf.is_stopped() {
             self.make_room(&mut paused);
+            self.look_for_gone(&mut gone);
             match self.client.poll(POLL) {
                 Some(Ok(message)) => {
                     let place = (message.topic().to_owned(), message.partition());
                     self.shelf.take(&place, message.offset(), Record::taken(&message));
                 }
-                Some(Err(error)) => self.hear(&error),
+                Some(Err(error)) => self.hear(&error, &mut gone),
                 None => {}
             }
         }
@@ -157,14 +166,32 @@ impl Reader {
         *paused = wanted;
     }
 
-    fn hear(&self, error: &KafkaError) {
+    /// Where a topic was said to be gone long ago: whether it is. librdkafka says so once, and goes
+    /// on looking itself.
+    fn look_for_gone(&self, gone: &mut Option<Instant>) {
+        if gone.is_none_or(|since| since.elapsed() < GONE) {
+            return;
+        }
+        // Where no broker answers, it is looked again so much later.
+        *gone = Some(Instant::now());
+        let Ok(topics) = self.client.subscription() else { return };
+        let looks = topics.elements().into_iter();
+        let looks = looks.map(|one| look(self.client.client(), one.topic()));
+        match looks.collect::<Result<Vec<_>, _>>() {
+            Ok(_) => *gone = None,
+            Err(TopicError::Away(_)) => {}
+            Err(error) => self.shelf.say(error.of_consuming()),
+        }
+    }
+
+    fn hear(&self, error: &KafkaError, gone: &mut Option<Instant>) {
         let client = &self.client;
         let Some(code) = error.rdkafka_error_code() else { return };
         let refused = |why: String| self.shelf.say(ConsumeError::Refused { why });
         match code {
             Code::AllBrokersDown => self.shelf.lost(),
             Code::UnknownTopicOrPartition | Code::UnknownTopic => {
-                refused(format!("{error}: a topic is gone; make it, or subscribe to others"));
+                gone.get_or_insert_with(Instant::now);
             }
             _ => {
                 client.context().told.error(error.clone(), &error.to_string());

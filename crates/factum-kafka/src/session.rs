@@ -72,8 +72,8 @@ impl<'a> Session<'a> {
         of: &'a KafkaProcessor,
         subscription: &Subscription,
     ) -> Result<Self, Failed> {
-        let transactions = Transactions::open(&of.options, &of.name).await?;
-        let consumer = KafkaConsumer::new(of.options.clone())?;
+        let transactions = Transactions::open(&of.options, &of.name, of.told.next()).await?;
+        let consumer = KafkaConsumer { options: of.options.clone(), told: of.told.clone() };
         // Attempts are counted here, and dead letters are in the transaction.
         let plain = Subscription { deliveries_max: None, ..subscription.clone() };
         let (deliveries, client) = consumer.subscribe(&plain, Handing::InLine).await?;

@@ -73,9 +73,9 @@ impl From<ConnectError> for Failed {
 impl Transactions {
     /// Takes the name over: what another of this name has not committed by then is aborted, and it
     /// cannot commit any more.
-    pub(crate) async fn open(options: &Options, name: &str) -> Result<Self, Failed> {
+    pub(crate) async fn open(options: &Options, name: &str, told: Told) -> Result<Self, Failed> {
         let config = options.transactional(name)?;
-        let (publisher, line) = KafkaPublisher::over(options.clone(), &config).await?;
+        let (publisher, line) = KafkaPublisher::over(options.clone(), &config, told).await?;
         let this = Self { publisher, line, limit: options.publish_timeout };
         this.step(|producer, within| producer.init_transactions(within)).await?;
         Ok(this)
@@ -148,9 +148,6 @@ impl Transactions {
                 Ok(Err(error)) => error,
                 Err(error) => return Err(Failed::Over(error.to_string())),
             };
-            if let Some(why) = self.line.told.refused() {
-                return Err(Failed::Refused(why));
-            }
             match judge(&error) {
                 Some(failed) => return Err(failed),
                 None if Instant::now() >= until => return Err(Failed::Over(error.to_string())),

@@ -173,6 +173,9 @@ impl Window {
         let rest = self.slots.split_off(&point);
         for (offset, slot) in std::mem::replace(&mut self.slots, rest) {
             self.waiting.remove(&offset);
+            // It was handed out again, as the connection was lost while its commit was under way:
+            // whoever has it can settle nothing here any more.
+            self.out -= usize::from(slot.is_out());
             if let State::Settled { known: Some(known) } = slot.state {
                 let _ = known.send(());
             }
@@ -287,5 +290,20 @@ mod tests {
         assert!(told.try_recv().is_err());
         assert_eq!((pick(&mut window), pick(&mut window), pick(&mut window)), (20, 22, 24));
         assert_eq!((window.out(), window.waiting()), (3, 0));
+    }
+
+    /// A commit outlived the loss of its connection: what it said is settled was out again, and
+    /// was counted as out for ever, so that a subscription with a prefetch of 1 stood still.
+    #[test]
+    fn what_is_committed_while_it_is_out_again_is_not_out() {
+        let mut window = window(&["a", "b"]);
+        let first = pick(&mut window);
+        settle(&mut window, first);
+        let due = window.due().unwrap();
+        window.give_all_back();
+        assert_eq!((pick(&mut window), window.out()), (first, 1));
+        window.committed(due);
+        assert_eq!((window.out(), window.len()), (0, 1));
+        assert_eq!((pick(&mut window), window.out()), (22, 1));
     }
 }

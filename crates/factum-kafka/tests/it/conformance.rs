@@ -127,7 +127,7 @@ impl BrokerUnderTest for Over {
 
 fn options(servers: String) -> Options {
     Options {
-        publish_timeout: Duration::from_secs(5),
+        publish_timeout: Duration::from_secs(12),
         settle_timeout: Duration::from_secs(8),
         revoke_wait: Duration::from_millis(500),
         ..Options::new(servers)

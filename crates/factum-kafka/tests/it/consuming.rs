@@ -2,12 +2,13 @@
 //! cluster, attempts, a missing topic.
 
 use crate::support::{LIMIT, batch, mock, name, quick};
-use factum_app::message::{ConsumeError, Consumer, Deliveries, Publisher, Subscription};
+use factum_app::message::{ConsumeError, Consumer, Delivered, Deliveries, Publisher, Subscription};
 use factum_kafka::{
     KafkaConsumer, KafkaPublisher, Options,
     rdkafka::{
         ClientConfig, Offset, TopicPartitionList,
         consumer::{BaseConsumer, Consumer as _},
+        types::RDKafkaRespErr as Error,
     },
 };
 use std::{
@@ -17,6 +18,10 @@ use std::{
 
 async fn deliveries(options: &Options, subscription: Subscription) -> Box<dyn Deliveries> {
     KafkaConsumer::new(options.clone()).unwrap().consume(subscription).await.unwrap()
+}
+
+async fn next(feed: &mut Box<dyn Deliveries>) -> Delivered {
+    tokio::time::timeout(LIMIT, feed.next()).await.expect("nothing came").unwrap()
 }
 
 async fn publish(options: &Options, topic: &str, ids: std::ops::Range<usize>, keys: usize) {
@@ -93,13 +98,13 @@ async fn a_rebalance_in_the_middle_loses_nothing_and_keeps_order() {
 
 async fn the_cluster_has_no_offset_past_what_is_not_settled() {
     let (_mock, options, topic) = mock(1);
-    let (options, group) = (quick(options), name("group"));
+    let group = name("group");
     publish(&options, &topic, 0..5, 5).await;
     let shared = || Subscription::shared(&group, [topic.as_str()]).from_oldest();
     let mut feed = deliveries(&options, shared()).await;
     let mut held = Vec::new();
     for _ in 0..5 {
-        held.push(feed.next().await.unwrap());
+        held.push(next(&mut feed).await);
     }
     for nth in [4, 3, 1, 0] {
         held.remove(nth).ack().await.unwrap();
@@ -116,15 +121,32 @@ async fn the_cluster_has_no_offset_past_what_is_not_settled() {
 
 async fn attempts_are_counted_while_the_partition_stays() {
     let (_mock, options, topic) = mock(1);
-    let (options, group) = (quick(options), name("group"));
+    let group = name("group");
     publish(&options, &topic, 0..1, 1).await;
     let shared = Subscription::shared(&group, [topic.as_str()]).from_oldest();
     let mut feed = deliveries(&options, shared).await;
     for attempt in 1..=3 {
-        let one = feed.next().await.unwrap();
+        let one = next(&mut feed).await;
         assert_eq!(one.attempt, attempt);
         one.send_back(Duration::ZERO).await.unwrap();
     }
+}
+
+/// One answer that a topic is not there, as a broker gives it that has just begun, ended the
+/// subscription for ever.
+async fn a_topic_that_one_broker_does_not_know_ends_nothing() {
+    let (mock, options, topic) = mock(1);
+    let options = quick(options).set("topic.metadata.refresh.interval.ms", "100");
+    publish(&options, &topic, 0..1, 1).await;
+    let shared = Subscription::shared(&name("group"), [topic.as_str()]).from_oldest();
+    let mut feed = deliveries(&options, shared).await;
+    next(&mut feed).await.ack().await.unwrap();
+    mock.topic_error(&topic, Error::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    let came = tokio::time::timeout(Duration::from_secs(3), feed.next()).await;
+    assert!(came.is_err(), "{:?}", came.unwrap().err());
+    mock.topic_error(&topic, Error::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    publish(&options, &topic, 1..2, 1).await;
+    assert_eq!(next(&mut feed).await.message.unwrap().id, "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,5 +172,6 @@ async fn in_groups() {
     tokio::join!(
         the_cluster_has_no_offset_past_what_is_not_settled(),
         attempts_are_counted_while_the_partition_stays(),
+        a_topic_that_one_broker_does_not_know_ends_nothing(),
     );
 }

@@ -1,12 +1,15 @@
 //! Publishing, and every way in which it fails, over the mock cluster.
 
-use crate::support::{all_of, batch, ids_of, message, mock, name};
+use crate::support::{LIMIT, all_of, batch, ids_of, message, mock, name};
 use factum_app::message::{Outgoing, PublishError, Publisher};
 use factum_kafka::{
     ConnectError, KafkaPublisher, Mode, Options,
     rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Error},
 };
 use std::time::{Duration, Instant};
+
+/// How long is waited for a cluster that stays away: what it answers before may be slow to come.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn publisher(options: &Options) -> KafkaPublisher {
     KafkaPublisher::connect(options.clone()).await.unwrap()
@@ -126,10 +129,9 @@ async fn an_outage_of_seconds_is_waited_for() {
     assert_eq!(ids_of(&all, "key-1"), [1, 3, 5, 7, 9]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stays_away_leaves_it_unknown_and_the_next_call_begins_anew() {
     let (mock, options, topic) = mock(1);
-    let limit = Duration::from_secs(1);
+    let limit = PATIENCE;
     let publisher = publisher(&Options { publish_timeout: limit, ..options.clone() }).await;
     publisher.publish(&batch(&topic, 0..1, 1)).await.remove(0).unwrap();
     mock.broker_down(-1).unwrap();
@@ -137,7 +139,7 @@ async fn a_broker_that_stays_away_leaves_it_unknown_and_the_next_call_begins_ane
     let outcomes = publisher.publish(&batch(&topic, 1..3, 1)).await;
     let unknown = |one: &Result<(), _>| matches!(one, Err(PublishError::Unknown { .. }));
     assert!(outcomes.iter().all(unknown), "{outcomes:?}");
-    assert!(begun.elapsed() < limit * 8, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < limit + LIMIT, "{:?}", begun.elapsed());
     mock.broker_up(-1).unwrap();
     let mut tries = 0;
     while publisher.publish(&batch(&topic, 3..4, 1)).await != [Ok(())] {
@@ -167,7 +169,7 @@ async fn a_full_queue_is_waited_for() {
     assert_eq!(publisher.publish(&batch(&topic, 0..30, 3)).await, vec![Ok(()); 30]);
     // And where nobody ever confirms anything, for so long only.
     mock.broker_round_trip_time(-1, Duration::ZERO).unwrap();
-    let limit = Duration::from_secs(3);
+    let limit = PATIENCE;
     let publisher = KafkaPublisher::connect(Options { publish_timeout: limit, ..options.clone() });
     let publisher = publisher.await.unwrap();
     publisher.publish(&batch(&topic, 30..31, 1)).await.remove(0).unwrap();
@@ -185,10 +187,9 @@ async fn credentials_that_are_refused_are_told_at_the_start() {
         .set("sasl.mechanism", "PLAIN")
         .set("sasl.username", "somebody")
         .set("sasl.password", "wrong");
-    let begun = Instant::now();
+    // As refused, not as one that did not answer in time.
     let error = KafkaPublisher::connect(options).await.unwrap_err();
     assert!(matches!(&error, ConnectError::Refused { why } if why.contains("sasl")), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,6 +230,7 @@ async fn a_wrong_setting_and_a_cluster_that_is_not_there_are_told_apart() {
 async fn what_waits_for_the_cluster() {
     tokio::join!(
         a_full_queue_is_waited_for(),
+        a_broker_that_stays_away_leaves_it_unknown_and_the_next_call_begins_anew(),
         an_outage_of_seconds_is_waited_for(),
         a_connection_that_is_lost_in_the_middle_loses_and_repeats_nothing(),
     );
