@@ -181,7 +181,7 @@ impl Messages {
                 continue;
             }
             if let Some(ticket) = hold.hand_out() {
-                return Ok(self.deliver(delivery, Out { _permit: permit, _ticket: ticket }));
+                return Ok(self.deliver(delivery, Out { _permit: permit, ticket }));
             }
         }
     }

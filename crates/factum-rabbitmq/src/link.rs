@@ -20,7 +20,7 @@ use crate::{ConnectError, Settings, error::Trouble};
 
 /// A broker that is gone without a word is noticed after two of these; the URL may say otherwise.
 const HEARTBEAT_SECONDS: u16 = 10;
-/// One try of connecting, also where nobody answers.
+/// One try of connecting, or of opening a channel, also where nobody answers.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Between two tries: from the first to the last, doubled each time.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -73,14 +73,14 @@ impl Link {
     pub(crate) async fn channel(&self) -> Result<Channel, Trouble> {
         let mut connection = self.connection.lock().await;
         if let Some(there) = connection.as_ref().filter(|there| there.status().connected())
-            && let Ok(channel) = there.create_channel().await
+            && let Ok(channel) = open(there).await
         {
             return Ok(channel);
         }
         *connection = None;
         let made = self.connect().await?;
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.status().clone());
-        let channel = made.create_channel().await?;
+        let channel = open(&made).await?;
         *connection = Some(made);
         Ok(channel)
     }
@@ -131,6 +131,12 @@ impl Link {
             let _ = timeout(CLOSE_LIMIT, connection.close(200, "bye".into())).await;
         }
     }
+}
+
+/// A channel of it, within a limit: others wait meanwhile, and a broker that hangs never answers.
+async fn open(connection: &Connection) -> Result<Channel, Trouble> {
+    let made = timeout(CONNECT_LIMIT, connection.create_channel()).await;
+    Ok(made.map_err(|_| Trouble::Away("it does not answer".to_owned()))??)
 }
 
 /// Growing pauses, drawn so that many who lost one broker do not all come back at once.

@@ -159,7 +159,7 @@ impl Shared {
             }
         };
         let confirmed = confirmations(&channel, wave, end).await;
-        let outcomes = self.outcomes(wave, confirmed).await;
+        let outcomes = self.outcomes(wave, confirmed, end).await;
         let usable =
             |outcome: &Outcome| matches!(outcome, Ok(()) | Err(PublishError::Unroutable { .. }));
         // One whose confirmations may still come would be taken for those of the next wave.
@@ -197,7 +197,12 @@ impl Shared {
     }
 
     /// What is known of each message of a wave, when it is over.
-    async fn outcomes(&self, wave: &[Sending<'_>], confirmed: Vec<Confirmed>) -> Vec<Outcome> {
+    async fn outcomes(
+        &self,
+        wave: &[Sending<'_>],
+        confirmed: Vec<Confirmed>,
+        end: Instant,
+    ) -> Vec<Outcome> {
         let blocked = self.publishing.is_blocked();
         let mut outcomes = Vec::with_capacity(wave.len());
         let mut returned = Vec::new();
@@ -236,7 +241,7 @@ impl Shared {
         }
         if lost_exchange {
             // Whoever sends again finds it there; where this fails, that fails too, and says why.
-            let _ = self.declare_exchange().await;
+            let _ = timeout_at(end, self.declare_exchange()).await;
         }
         outcomes
     }

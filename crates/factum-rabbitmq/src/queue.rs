@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     client::Shared,
-    error::{ACCESS_REFUSED, NOT_FOUND, Trouble},
+    error::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, Trouble},
     link::Pauses,
     topology::{Queues, owner, short},
 };
@@ -66,6 +66,7 @@ pub(crate) struct Flow {
 pub(crate) struct Hold {
     state: Mutex<HoldState>,
     idle: Notify,
+    closing: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -104,11 +105,23 @@ impl Hold {
     fn close(&self) -> u64 {
         let mut state = self.lock();
         state.closing = true;
+        self.closing.notify_waiters();
         state.out
     }
 
     fn lock(&self) -> MutexGuard<'_, HoldState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket {
+    /// Waits until the queue is being given up.
+    pub(crate) async fn given_up(&self) {
+        // Before the look: what is told from here on is not missed.
+        let closing = self.0.closing.notified();
+        if !self.0.lock().closing {
+            closing.await;
+        }
     }
 }
 
@@ -190,7 +203,8 @@ impl Consuming {
                 let said = format!("the broker ended the consumer of {:?}", self.queue);
                 return Err(Trouble::Refused { code: NOT_FOUND, said });
             };
-            let item = Item::Delivery(Box::new(delivery?), Arc::clone(&hold));
+            let delivery = delivery.map_err(while_consuming)?;
+            let item = Item::Delivery(Box::new(delivery), Arc::clone(&hold));
             tokio::select! {
                 _ = going.wait_for(Going::is_over) => break,
                 sent = self.flow.items.send(item) => if sent.is_err() { break },
@@ -251,6 +265,16 @@ async fn consume(channel: &Channel, queue: &str, exclusive: bool) -> Result<Cons
     let options = BasicConsumeOptions { exclusive, ..BasicConsumeOptions::default() };
     let begun = channel.basic_consume(short(queue)?, "".into(), options, FieldTable::default());
     Ok(begun.await?)
+}
+
+/// What ended a channel that consumed already. There a 406 is not about a queue of another form: a
+/// message was held for longer than the broker's `consumer_timeout` (half an hour), and comes again
+/// over the next channel.
+fn while_consuming(error: lapin::Error) -> Trouble {
+    match Trouble::from(error) {
+        Trouble::Refused { code: PRECONDITION_FAILED, said } => Trouble::Away(said),
+        other => other,
+    }
 }
 
 /// `true` when it was told to stop meanwhile.

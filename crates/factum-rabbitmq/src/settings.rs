@@ -79,7 +79,9 @@ impl Settings {
         Self { mode, ..self }
     }
 
-    /// How groups share; the same in all instances of a group.
+    /// How groups share; the same in all instances of a group. A group that is there with another
+    /// number of queues is refused: stop who publishes, then its instances when its queues are
+    /// empty, and delete the exchange and the queues of its name.
     pub fn sharing(self, sharing: Sharing) -> Self {
         Self { sharing, ..self }
     }

@@ -51,7 +51,7 @@ pub(crate) struct Unsettled {
 #[derive(Debug)]
 pub(crate) struct Out {
     pub(crate) _permit: OwnedSemaphorePermit,
-    pub(crate) _ticket: Ticket,
+    pub(crate) ticket: Ticket,
 }
 
 impl Settle for Unsettled {
@@ -64,7 +64,7 @@ impl Settle for Unsettled {
         after: Duration,
     ) -> BoxFuture<'static, Result<(), SettleError>> {
         Box::pin(async move {
-            let out = self.out.take();
+            let Some(out) = self.out.take() else { return told(Ok(false)) };
             let acker = self.delivery.acker.clone();
             self.is_ours()?;
             if after.is_zero() {
@@ -73,8 +73,14 @@ impl Settle for Unsettled {
             // RabbitMQ cannot wait, so this instance does; when it ends meanwhile, the message
             // comes again sooner, and is not lost.
             tokio::spawn(async move {
-                sleep(after.min(SEND_BACK_MAX)).await;
-                let _ = send_back(&acker).await;
+                tokio::select! {
+                    () = sleep(after.min(SEND_BACK_MAX)) => {
+                        let _ = send_back(&acker).await;
+                    }
+                    // Nobody who leaves waits for this one: it goes back with the channel, which is
+                    // closed next. Sent back before, it would come here once more, and be counted.
+                    () = out.ticket.given_up() => {}
+                }
                 drop(out);
             });
             Ok(())

@@ -125,6 +125,12 @@ impl Queues {
         queues: u8,
         deliveries_max: Option<u32>,
     ) -> Result<(), Trouble> {
+        // First, and with the number of queues in it: of a group that is there with another number
+        // the broker refuses this before anything is changed. Slots bound to other queues as well
+        // would come twice, or into queues that nobody reads.
+        let rest = format!("{group}.rest.{queues}");
+        let others = table([("alternate-exchange", AMQPValue::LongString(rest.as_str().into()))]);
+        exchange(channel, group, ExchangeKind::Headers, others).await?;
         declare(channel, &dead(group), quorum()).await?;
         declare(channel, &members(group), expiring()).await?;
         let names = self.names();
@@ -135,13 +141,10 @@ impl Queues {
             declare(channel, name, arguments).await?;
         }
         // Others' messages have no slot; they are in order among each other.
-        let rest = format!("{group}.rest");
         exchange(channel, &rest, ExchangeKind::Fanout, FieldTable::default()).await?;
         if let Some(first) = names.first() {
             bind(channel, first, &rest, "", FieldTable::default()).await?;
         }
-        let rest = table([("alternate-exchange", AMQPValue::LongString(rest.into()))]);
-        exchange(channel, group, ExchangeKind::Headers, rest).await?;
         for slot in 0..SLOTS {
             let Some(name) = names.get(usize::from(slot % queues)) else { continue };
             let wanted = [

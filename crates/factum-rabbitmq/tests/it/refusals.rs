@@ -6,10 +6,10 @@ use factum_app::message::{ConsumeError, Consumer, Subscription};
 use factum_rabbitmq::{ConnectError, RabbitMq, Settings, Sharing};
 use factum_services::rabbitmq::RabbitMq as Broker;
 
-use crate::support::{connect, fresh, settings, subscribe};
+use crate::support::{LIMIT, connect, fresh, settings, subscribe};
 
 async fn refusal(settings: Settings) -> ConnectError {
-    let settings = settings.connect_within(Duration::from_secs(20));
+    let settings = settings.connect_within(LIMIT);
     RabbitMq::connect(settings).await.unwrap_err()
 }
 
@@ -71,6 +71,24 @@ async fn a_missing_permission_is_found_before_anything_is_published() {
     let rabbit = RabbitMq::connect(settings()).await.unwrap();
     let error = rabbit.consume(Subscription::shared(&fresh("g"), ["#"])).await.err().unwrap();
     assert!(matches!(&error, ConsumeError::Refused { why } if why.contains("set_permissions")));
+}
+
+/// The bindings of both numbers stayed side by side: a key came twice, or into a queue without a
+/// reader.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_number_of_queues_for_a_group_that_is_there_is_refused_with_the_cure() {
+    let (exchange, group) = (fresh("exchange"), fresh("g"));
+    let with = async |queues| {
+        let settings = settings().exchange(&exchange).sharing(Sharing::Ordered { queues });
+        RabbitMq::connect(settings).await.unwrap()
+    };
+    let _orders = subscribe(&with(4).await, Subscription::shared(&group, ["#"])).await;
+    for queues in [2, 8] {
+        let refused = with(queues).await.consume(Subscription::shared(&group, ["#"])).await;
+        let error = refused.err().unwrap();
+        let ConsumeError::Refused { why } = &error else { panic!("{error:?}") };
+        assert!(why.contains("alternate-exchange") && why.contains("delete it"), "{why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
