@@ -10,7 +10,10 @@ mod plain;
 mod rows;
 mod together;
 
-pub(crate) use {group::Group, judged::Work};
+pub(crate) use {
+    group::{CALLS_MAX, Group},
+    judged::Work,
+};
 
 use crate::{
     error::unappended,
@@ -52,7 +55,7 @@ pub(crate) async fn append(shared: &Arc<Shared>, append: Append) -> Answer {
 /// Appends in a transaction of its own.
 async fn alone(shared: &Shared, append: &Append) -> Answer {
     let mut lease = shared.writer().await?;
-    let outcome = once(shared, &mut lease, append).await;
+    let outcome = shared.answer(once(shared, &mut lease, append)).await;
     lease.done(&outcome);
     match outcome {
         Err(error) if is_lost(&error) && !append.events.is_empty() => {
@@ -67,7 +70,7 @@ async fn alone(shared: &Shared, append: &Append) -> Answer {
 async fn again(shared: &Shared, append: &Append, lost: &sqlx::Error) -> Answer {
     Counters::add(&shared.counters.retried, 1);
     let Ok(mut lease) = shared.writer().await else { return Err(unappended(lost)) };
-    let outcome = once(shared, &mut lease, append).await;
+    let outcome = shared.answer(once(shared, &mut lease, append)).await;
     lease.done(&outcome);
     outcome.unwrap_or_else(|_| Err(unappended(lost)))
 }
@@ -123,7 +126,7 @@ async fn in_own(
 /// Changes a stream. One that is lost is not tried again: it has no id that would tell.
 pub(crate) async fn change(shared: &Shared, work: Work) -> Answer {
     let mut lease = shared.writer().await?;
-    let outcome = in_own(shared, &mut lease, work).await;
+    let outcome = shared.answer(in_own(shared, &mut lease, work)).await;
     lease.done(&outcome);
     let answer = outcome.unwrap_or_else(|error| Err(unappended(&error)));
     count(shared, &answer, 1);

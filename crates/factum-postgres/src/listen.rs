@@ -35,7 +35,8 @@ impl Listener {
         let pauses = self.failed.is_some_and(|at| at.elapsed() < PAUSE);
         let address = address(options, &shared.address);
         if let Some(address) = address.filter(|_| self.listener.is_none() && !pauses) {
-            self.listener = listen(address, &shared.place.channel).await.ok();
+            let listens = shared.answer(listen(address, &shared.place.channel));
+            self.listener = listens.await.ok();
             self.failed = self.listener.is_none().then(Instant::now);
         }
         Duration::from_millis(match self.listener {
@@ -91,7 +92,7 @@ pub(crate) async fn notify(appended: Arc<Notify>, shared: Weak<Shared>) {
         let sql = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')";
         let notifying = held.read(async |connection| {
             let query = sqlx::query(sql).persistent(!held.options.pooler);
-            query.bind(&held.place.channel).execute(connection).await
+            held.answer(query.bind(&held.place.channel).execute(connection)).await
         });
         // A lost one is made up for by looking.
         let _ = notifying.await;

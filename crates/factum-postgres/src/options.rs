@@ -43,6 +43,9 @@ pub struct Options {
     /// How long an append, or a current read, waits for appends that it conflicts with, in
     /// milliseconds.
     pub lock_timeout_ms: u32,
+    /// How much longer than that an append waits for the server's answer, and who looks for new
+    /// events, in milliseconds. A peer that is gone without a word is not noticed otherwise.
+    pub answer_timeout_ms: u64,
     /// How often a store that somebody follows, or waits for, looks for what other processes have
     /// written, in milliseconds.
     pub poll_interval_ms: u64,
@@ -80,6 +83,7 @@ impl Default for Options {
             read_jobs_max: 65_536,
             connect_timeout_ms: 30_000,
             lock_timeout_ms: 30_000,
+            answer_timeout_ms: 30_000,
             poll_interval_ms: 50,
             poll_interval_listening_ms: 500,
             settle_timeout_ms: 60_000,

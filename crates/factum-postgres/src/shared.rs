@@ -13,11 +13,14 @@ use sqlx::{
     postgres::{PgArguments, PgConnectOptions},
     query::Query,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) statements: Statements,
     pub(crate) group: Group,
     pub(crate) writers: Arc<Pool>,
+    /// For appends that go together: those that wait for locks are not to keep these waiting.
+    pub(crate) callers: Arc<Pool>,
     pub(crate) readers: Arc<Pool>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) counters: Counters,
@@ -130,6 +135,18 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Option<i64> {
         self.options.clock.as_ref().map(|clock| clock.now().0)
+    }
+
+    /// Waits for an answer of the server, but not for ever. The connection is not used again where
+    /// it does not come.
+    pub(crate) async fn answer<T>(
+        &self,
+        asks: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        let options = &self.options;
+        let limit = options.answer_timeout_ms.saturating_add(options.lock_timeout_ms.into());
+        let answer = timeout(Duration::from_millis(limit), asks).await;
+        answer.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
     }
 
     /// What time it is for what metadata hides.

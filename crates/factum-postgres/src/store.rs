@@ -3,7 +3,7 @@
 
 use crate::{
     OpenError, Options, PostgresBatches,
-    append::{self, Group, Work},
+    append::{self, CALLS_MAX, Group, Work},
     heads, listen,
     pool::Pool,
     read::{self, Begun},
@@ -61,6 +61,7 @@ impl Drop for Inner {
         self.tasks.iter().for_each(AbortHandle::abort);
         self.shared.tail.close();
         self.shared.writers.close();
+        self.shared.callers.close();
         self.shared.readers.close();
     }
 }
@@ -112,6 +113,7 @@ impl PostgresStore {
             statements: Statements::of(&place),
             group: Group::new(options.queue_jobs_max, patience),
             writers: pool(options.write_connections_max, options.queue_jobs_max),
+            callers: pool(CALLS_MAX, CALLS_MAX),
             readers: pool(options.read_connections_max, options.read_jobs_max),
             tail: Arc::new(Tail::default()),
             counters: Counters::default(),

@@ -141,10 +141,12 @@ pub(crate) async fn look(tail: Arc<Tail>, shared: Weak<Shared>) {
     loop {
         if !tail.is_followed() {
             waits = None;
+            // Who comes next is not to be told what was the matter with others.
+            tail.seen.send_modify(|seen| seen.stuck = None);
             tail.wake.notified().await;
         }
         let Some(held) = shared.upgrade() else { return };
-        match held.read(async |connection| settled(&held, connection).await).await {
+        match held.read(async |connection| held.answer(settled(&held, connection)).await).await {
             Ok(head) => waits = told(&held, head, waits).await,
             // Who asks themselves is told why; who waits goes on when the server is back.
             Err(_) => tokio::time::sleep(PAUSE).await,

@@ -59,7 +59,7 @@ impl PostgresStore {
 
 /// Why the head does not move, for who waits for it.
 pub(crate) async fn why(shared: &Shared) -> Arc<str> {
-    let found = shared.read(async |connection| open(shared, connection).await).await;
+    let found = shared.read(async |connection| shared.answer(open(shared, connection)).await).await;
     let oldest = found.ok().and_then(|open| open.into_iter().next());
     let who = oldest.map_or_else(
         || "somebody".to_owned(),

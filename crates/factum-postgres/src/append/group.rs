@@ -14,9 +14,9 @@ use super::{
 use crate::{
     pool::NoLease,
     shared::Shared,
-    terms::{LOCKS_MAX, Locks},
+    terms::{LOCKS_MAX, Locks, tag_of},
 };
-use factum_core::{Append, AppendError};
+use factum_core::{Append, AppendError, Check, Query};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -30,7 +30,7 @@ use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 /// So many calls are on their way at once: while one waits for the disk, the other is worked on.
 /// Fewer calls are larger ones, and what an event costs in one of 16 is a third of what it costs in
 /// one of 4.
-const CALLS_MAX: usize = 2;
+pub(crate) const CALLS_MAX: usize = 2;
 /// What goes with one call.
 const APPENDS_MAX: usize = 64;
 const EVENTS_MAX: usize = 512;
@@ -72,13 +72,15 @@ pub(super) struct Job {
 
 impl Job {
     /// Gives back one that goes alone: that is large, moves a tracked position, writes no events,
-    /// or has to do with metadata; and each where a pooler wants a transaction around it.
+    /// has to do with metadata, or checks what may take long to look for; and each where a pooler
+    /// wants a transaction around it.
     fn of(shared: &Shared, append: Append) -> Result<Self, Append> {
         let is_alone = append.events.is_empty()
             || append.events.len() > EVENTS_MAX
             || bytes_of(&append) > BYTES_MAX
             || append.tracking.is_some()
             || shared.options.pooler
+            || append.checks.iter().any(is_wide)
             || !plain::is_plain(&append);
         if is_alone {
             return Err(append);
@@ -91,6 +93,17 @@ impl Job {
 
     fn locks(&self) -> impl Iterator<Item = (&i64, &bool)> {
         self.keys.iter().zip(&self.exclusive)
+    }
+}
+
+/// Whether events are looked through that no tag narrows down.
+fn is_wide(check: &Check) -> bool {
+    match check {
+        Check::NoMatch { query: Query::AnyOf(items), .. } => {
+            items.iter().any(|item| tag_of(item).is_none())
+        }
+        Check::NoMatch { .. } => true,
+        Check::Stream { .. } => false,
     }
 }
 
@@ -168,6 +181,9 @@ struct State {
     calls: HashMap<u64, Held>,
     /// The number of the next one who waits, or goes.
     next: u64,
+    /// Somebody sends those who can go. A call that ends as soon as it begins, as where the runtime
+    /// is shut down, leaves the rest to them.
+    is_starting: bool,
 }
 
 impl State {
@@ -252,10 +268,20 @@ impl Group {
         state.waiting.len() < before
     }
 
+    /// The next call. Where there is none, whoever comes starts again.
+    fn next(&self) -> Option<(u64, Vec<Waiting>)> {
+        let mut state = self.state();
+        let chosen = state.choose();
+        state.is_starting = chosen.is_some();
+        chosen
+    }
+
     /// Sends who can go.
     fn start(&self, shared: &Arc<Shared>) {
-        loop {
-            let Some((number, chosen)) = self.state().choose() else { return };
+        if std::mem::replace(&mut self.state().is_starting, true) {
+            return;
+        }
+        while let Some((number, chosen)) = self.next() {
             let call = Call { shared: shared.clone(), number };
             self.runtime.spawn(call.make(chosen));
         }
@@ -273,6 +299,10 @@ impl Call {
         let (jobs, answers): (Vec<_>, Vec<_>) =
             chosen.into_iter().map(|one| (one.job, one.answer)).unzip();
         let went = together::go(&self.shared, jobs).await;
+        // Also where nobody asks for the answers any more.
+        if went.iter().any(|went| matches!(went, Went::Done(Ok(_)))) {
+            self.shared.appended();
+        }
         // Those who come with the answers find room.
         drop(self);
         for (answer, went) in answers.into_iter().zip(went) {

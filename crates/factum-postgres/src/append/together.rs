@@ -24,7 +24,7 @@ pub(super) enum Went {
 
 /// Makes the call: what became of each, in their order.
 pub(super) async fn go(shared: &Shared, jobs: Vec<Job>) -> Vec<Went> {
-    let mut lease = match shared.writer().await {
+    let mut lease = match shared.callers.lease().await {
         Ok(lease) => lease,
         Err(none) => {
             let answer: Answer = Err(none.into());
@@ -32,7 +32,7 @@ pub(super) async fn go(shared: &Shared, jobs: Vec<Job>) -> Vec<Went> {
         }
     };
     Counters::add(&shared.counters.calls, 1);
-    let outcome = call(shared, &mut lease, &jobs).await;
+    let outcome = shared.answer(call(shared, &mut lease, &jobs)).await;
     lease.done(&outcome);
     let appends = jobs.into_iter().map(|job| job.append);
     match outcome {

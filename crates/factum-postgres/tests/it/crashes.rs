@@ -3,7 +3,7 @@
 
 use crate::support::{event, ids, options, runtime, stream};
 use factum_core::{
-    Append, AppendError, EventStore, Position, Query, Read, RecordedEvent, next_batch,
+    Append, AppendError, EventStore, Position, Query, Read, Receipt, RecordedEvent, next_batch,
 };
 use factum_postgres::{
     AppendWithError, Options, PostgresStore,
@@ -123,7 +123,7 @@ async fn write(
 async fn follow(store: PostgresStore, until: Arc<Mutex<Option<Position>>>) -> Vec<u128> {
     use factum_core::{Select, Subscribe};
     let (mut seen, mut after) = (Vec::new(), 0);
-    let began = Instant::now();
+    let mut began = Instant::now();
     loop {
         assert!(began.elapsed() < PATIENCE, "it never sees the end");
         let select = Select::Query(Query::All);
@@ -134,6 +134,7 @@ async fn follow(store: PostgresStore, until: Arc<Mutex<Option<Position>>>) -> Ve
         while let Some(Ok(batch)) = next_batch(&mut batches).await {
             seen.extend(ids(&batch.events));
             after = batch.through.0;
+            began = Instant::now();
             if until.lock().unwrap().is_some_and(|until| after >= until.0) {
                 return seen;
             }
@@ -293,5 +294,54 @@ fn the_client_is_killed_and_nothing_is_half_written() {
         }
         assert!(acknowledged.len() >= 45);
         compare(&store, &address, &acknowledged).await;
+    });
+}
+
+/// Appends as soon as the server answers again.
+async fn at_last(store: &PostgresStore, append: Append) -> Receipt {
+    let began = Instant::now();
+    loop {
+        match store.append(append.clone()).await {
+            Ok(receipt) => return receipt,
+            Err(error) => assert!(began.elapsed() < PATIENCE && error.is_retryable(), "{error}"),
+        }
+    }
+}
+
+/// Cause: a peer that is gone without a word was waited for, by whoever waited for it, for ever.
+#[test]
+fn a_server_that_says_nothing_is_waited_for_no_longer_than_was_said() {
+    let server = Postgres::start().unwrap();
+    let address: PgConnectOptions = server.url().parse().unwrap();
+    runtime().block_on(async {
+        let limits = Options { connect_timeout_ms: 5000, ..options() };
+        let limits = Options { lock_timeout_ms: 1000, answer_timeout_ms: 1000, ..limits };
+        let store = PostgresStore::connect_with(address.clone(), limits).await.unwrap();
+        let until = Arc::new(Mutex::new(None));
+        let follower = tokio::spawn(follow(store.clone(), until.clone()));
+        store.append(append_of(1, 1, 0)).await.unwrap();
+        server.pause().unwrap();
+        let appends: Vec<_> = (0..4)
+            .map(|nth| {
+                let store = store.clone();
+                tokio::spawn(async move { store.append(append_of(2 + nth, 1, 0)).await })
+            })
+            .collect();
+        let (began, mut is_unknown) = (Instant::now(), false);
+        for append in appends {
+            let answer = append.await.unwrap();
+            is_unknown |= matches!(answer, Err(AppendError::Unknown { .. }));
+            assert!(answer.is_err(), "{answer:?}");
+        }
+        assert!(is_unknown && began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        server.resume().unwrap();
+        for nth in 0..4 {
+            at_last(&store, append_of(2 + nth, 1, 0)).await;
+        }
+        let last = at_last(&store, append_of(9, 1, 0)).await;
+        *until.lock().unwrap() = Some(last.position);
+        assert_eq!(follower.await.unwrap(), ids(&everything(&store).await));
+        let stored = everything(&store).await.len();
+        assert_eq!(stored as u128, 6 * EVENTS);
     });
 }

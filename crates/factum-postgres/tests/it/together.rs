@@ -16,7 +16,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -181,6 +181,15 @@ fn p04_a_call_that_commits_late_is_not_skipped() {
     }));
 }
 
+/// How many connections wait for what this one has locked, or for one of those.
+async fn waits_for(holder: &mut sqlx::PgConnection) -> i64 {
+    let sql = "WITH RECURSIVE behind (pid) AS (SELECT pg_backend_pid() UNION
+        SELECT l.pid FROM pg_locks l, behind b
+        WHERE NOT l.granted AND b.pid = ANY (pg_blocking_pids(l.pid)))
+        SELECT count(*) - 1 FROM behind";
+    sqlx::query_scalar(sql).fetch_one(holder).await.unwrap()
+}
+
 #[test]
 fn who_waits_for_a_lock_holds_nobody_up() {
     run(Box::pin(async {
@@ -190,21 +199,25 @@ fn who_waits_for_a_lock_holds_nobody_up() {
         for nth in 0..6 {
             store.append_in(&mut transaction, to(&name(nth), [900 + nth])).await.unwrap();
         }
-        let waits = (0..12).map(|nth| Box::pin(store.append(to(&name(nth), [910 + nth]))));
-        let mut waits: Vec<_> = waits.collect();
-        poll_fn(|context| {
-            assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(context).is_pending()));
-            Poll::Ready(())
-        })
-        .await;
+        // More than there are connections to append with: all of those wait at the server.
+        let waits: Vec<_> = (0..20)
+            .map(|nth| {
+                let (store, append) = (store.clone(), to(&name(nth), [910 + nth]));
+                tokio::spawn(async move { store.append(append).await })
+            })
+            .collect();
+        let (began, connections) = (Instant::now(), Options::default().write_connections_max);
+        while waits_for(&mut transaction).await < i64::try_from(connections).unwrap() {
+            assert!(began.elapsed() < PATIENCE, "they do not wait");
+        }
         let others = within(PATIENCE, at_once(&store, scattered(60))).await.expect("they go on");
         assert!(others.iter().all(Result::is_ok), "{others:?}");
         transaction.commit().await.unwrap();
         for wait in waits {
-            within(PATIENCE, wait).await.expect("it goes on").unwrap();
+            within(PATIENCE, wait).await.expect("it goes on").unwrap().unwrap();
         }
         let held = all(&store, Read::query(Query::category("held"))).await;
-        assert_eq!(held.len(), 18);
+        assert_eq!(held.len(), 26);
     }));
 }
 
