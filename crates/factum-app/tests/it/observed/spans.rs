@@ -3,10 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 use tracing::{
-    Id, Subscriber,
+    Dispatch, Id, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Record},
     subscriber::DefaultGuard,
@@ -31,6 +31,11 @@ pub(super) struct Spans(Arc<Mutex<Vec<Ended>>>);
 
 struct Place(usize);
 
+/// Where there is only one subscriber, `tracing` asks that of the thread which comes to a span
+/// first, and no other: a test beside these, without one, would switch the span off for all.
+static ANOTHER: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+
 /// Runs this on this thread, and sees it.
 pub(super) fn seen<T>(spans: &Spans, run: impl FnOnce() -> T) -> T {
     let _seen = spans.collect();
@@ -40,6 +45,7 @@ pub(super) fn seen<T>(spans: &Spans, run: impl FnOnce() -> T) -> T {
 impl Spans {
     /// From now on, on this thread.
     pub(super) fn collect(&self) -> DefaultGuard {
+        LazyLock::force(&ANOTHER);
         let subscriber = tracing_subscriber::registry().with(self.clone());
         tracing::subscriber::set_default(subscriber)
     }

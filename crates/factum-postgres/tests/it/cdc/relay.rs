@@ -91,7 +91,7 @@ fn nothing_is_confirmed_that_the_broker_has_not_confirmed() {
         broker.be_away(true);
         room.insert(&["a1"]).await;
         let written = room.number(WRITTEN).await;
-        until("it is tried", async || broker.asked() >= 3).await;
+        until("it is tried", async || broker.asked() >= 8).await;
         let away = |state: &CdcState| matches!(state, CdcState::Away { .. });
         let status =
             told(&mut relay, |status| away(&status.state) && !status.behind.is_zero()).await;
