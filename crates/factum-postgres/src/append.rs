@@ -44,9 +44,10 @@ enum Called {
 pub(crate) async fn append(shared: &Arc<Shared>, append: Append) -> Answer {
     let events = append.events.len();
     let answer = match group::go(shared, append).await {
+        // Its call has told who follows.
         Went::Done(answer) => answer,
-        Went::Left(append) => alone(shared, &append).await,
-        Went::Lost(append, error) => again(shared, &append, &error).await,
+        Went::Left(append) => told(shared, alone(shared, &append).await),
+        Went::Lost(append, error) => told(shared, again(shared, &append, &error).await),
     };
     count(shared, &answer, events);
     answer
@@ -79,13 +80,20 @@ fn is_lost(error: &sqlx::Error) -> bool {
     crate::error::Class::of(error) == crate::error::Class::Lost
 }
 
+/// Tells who follows of what was written.
+fn told(shared: &Shared, answer: Answer) -> Answer {
+    if answer.as_ref().is_ok_and(|receipt| !receipt.replayed) {
+        shared.appended();
+    }
+    answer
+}
+
 fn count(shared: &Shared, answer: &Answer, events: usize) {
     match answer {
         Ok(receipt) => {
             Counters::add(&shared.counters.appends, 1);
             if !receipt.replayed {
                 Counters::add(&shared.counters.events, events as u64);
-                shared.appended();
             }
         }
         Err(_) => Counters::add(&shared.counters.refused, 1),
@@ -128,7 +136,7 @@ pub(crate) async fn change(shared: &Shared, work: Work) -> Answer {
     let mut lease = shared.writer().await?;
     let outcome = shared.answer(in_own(shared, &mut lease, work)).await;
     lease.done(&outcome);
-    let answer = outcome.unwrap_or_else(|error| Err(unappended(&error)));
+    let answer = told(shared, outcome.unwrap_or_else(|error| Err(unappended(&error))));
     count(shared, &answer, 1);
     answer
 }

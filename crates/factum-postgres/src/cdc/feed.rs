@@ -59,22 +59,17 @@ pub(crate) enum Item {
 
 /// A change of a row, or of a whole table.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "captures of any table need the rest of it")]
 pub(crate) struct Change {
     /// Where its transaction was committed.
     pub(crate) commit: Lsn,
-    /// Which of the transaction's changes it is.
-    pub(crate) ordinal: u64,
     /// When that was.
     pub(crate) committed_at: Timestamp,
-    /// The transaction's number.
-    pub(crate) transaction: u32,
     pub(crate) table: Arc<Relation>,
     pub(crate) kind: Kind,
 }
 
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "captures of any table need the rest of it")]
+#[allow(dead_code, reason = "an outbox follows inserts; captures of any table need the rest")]
 pub(crate) enum Kind {
     Insert { after: Tuple },
     Update { before: Before, after: Tuple },
@@ -97,8 +92,6 @@ pub(crate) struct Feed {
 struct Transaction {
     commit: Lsn,
     committed_at: Timestamp,
-    id: u32,
-    changes: u64,
 }
 
 impl Source {
@@ -216,11 +209,11 @@ impl Feed {
 
     fn understand(&mut self, event: ReplicationEvent) -> Result<Option<Item>, CdcError> {
         match event {
-            ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
+            ReplicationEvent::Begin { final_lsn, commit_time_micros, .. } => {
                 let micros = commit_time_micros.saturating_add(EPOCH_MICROS);
                 let committed_at = Timestamp(micros.saturating_mul(1_000));
                 let commit = final_lsn;
-                self.transaction = Some(Transaction { commit, committed_at, id: xid, changes: 0 });
+                self.transaction = Some(Transaction { commit, committed_at });
                 Ok(None)
             }
             ReplicationEvent::Commit { end_lsn, .. } => {
@@ -261,16 +254,12 @@ impl Feed {
         let relation = self.relations.get(&table).cloned();
         let relation = relation
             .ok_or_else(|| undecodable(format!("of table {table} nothing was told before")))?;
-        let transaction = self.transaction.as_mut();
-        let transaction = transaction
+        let transaction = self
+            .transaction
             .ok_or_else(|| undecodable("a change stands outside of transactions".to_owned()))?;
-        let ordinal = transaction.changes;
-        transaction.changes += 1;
         self.queue.push_back(Change {
             commit: transaction.commit,
-            ordinal,
             committed_at: transaction.committed_at,
-            transaction: transaction.id,
             table: relation,
             kind,
         });

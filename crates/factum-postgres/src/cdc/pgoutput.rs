@@ -4,8 +4,6 @@
 //! Pure, and apart from the connection. Where transactions begin and end is told by the library for
 //! the wire. What must hold: bytes that are not understood are an error, never a change by half.
 
-#![allow(dead_code, reason = "captures of any table need the rest of it")]
-
 use super::CdcError;
 use bytes::{Buf, Bytes};
 
