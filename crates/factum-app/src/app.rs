@@ -4,7 +4,6 @@ use crate::{
     Ctx, Metadata,
     cache::Cache,
     consumer::{Consumers, Planned, Running},
-    context::mix,
     decision::{
         self, Boundary, Decision, Execute, ExecuteError, Gather, GatherError, LoadError, Loaded,
         Loader, ReadState, Receipt, Snapshot, State,
@@ -17,7 +16,7 @@ use crate::{
     observe::{Traces, meter::Meters, span},
     personal::{self, KeyError, KeyStore},
     projection::Views,
-    world::World,
+    world::{self, World},
 };
 use factum_core::{AnyStore, Append, AppendError, EventStore};
 use std::{fmt::Display, sync::Arc, time::Duration};
@@ -356,9 +355,7 @@ impl App {
 
     /// Waits between two attempts: up to twice as long each time, and not as long as others do.
     pub(crate) async fn pause(&self, attempt: u32, first: Duration, longest: Duration) {
-        let longest = first.saturating_mul(1 << attempt.min(16)).min(longest);
-        let part = (mix(self.0.world.random()) >> 11) as f64 / (1u64 << 53) as f64;
-        self.0.world.sleep(longest.mul_f64(part)).await;
+        world::pause(&*self.0.world, attempt, first, longest).await;
     }
 
     /// Appends, and sends the same append again where its outcome is unknown or the store is busy.

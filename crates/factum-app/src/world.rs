@@ -1,5 +1,6 @@
 //! The one door to time, to randomness and to tasks, so that a whole app can run in a simulation.
 
+use crate::context::mix;
 use factum_core::{Timestamp, Uuid};
 use std::{fmt, pin::Pin, time::Duration};
 
@@ -24,6 +25,31 @@ pub trait World: Send + Sync + fmt::Debug + 'static {
 
     /// A random number.
     fn random(&self) -> u64;
+}
+
+/// The longest pause after so many attempts that failed: twice as long each time.
+fn longest_pause(attempt: u32, first: Duration, longest: Duration) -> Duration {
+    first.saturating_mul(1 << attempt.min(16)).min(longest)
+}
+
+/// A random part of one, from 0 on.
+fn part(world: &dyn World) -> f64 {
+    (mix(world.random()) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Waits between two attempts: up to twice as long each time, and not as long as others do.
+pub(crate) async fn pause(world: &dyn World, attempt: u32, first: Duration, longest: Duration) {
+    world.sleep(longest_pause(attempt, first, longest).mul_f64(part(world))).await;
+}
+
+/// Between two attempts at something that others wait for too: at least half of the longest pause.
+pub(crate) fn half_pause(
+    world: &dyn World,
+    attempt: u32,
+    first: Duration,
+    longest: Duration,
+) -> Duration {
+    longest_pause(attempt, first, longest).mul_f64(0.5 + part(world) / 2.0)
 }
 
 /// A UUID of version 7 (RFC 9562): its first 48 bits are the time in milliseconds.

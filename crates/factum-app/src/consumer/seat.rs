@@ -1,7 +1,12 @@
 //! The side of a running consumer that its app holds on to: what it shall do, and what it does.
 
 use super::{Either, Progress, RunState, Spec, race};
-use crate::{lease::Leases, observe::meter::ConsumerMeter, personal::KeyStore, world::World};
+use crate::{
+    lease::Leases,
+    observe::meter::ConsumerMeter,
+    personal::KeyStore,
+    world::{World, half_pause},
+};
 use factum_core::{AnyStore, Position};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -139,9 +144,7 @@ impl Seat {
         since: Want,
         longest: Duration,
     ) -> Option<Interrupt> {
-        let longest = first.saturating_mul(1 << attempt.min(16)).min(longest);
-        let part = (self.world.random() >> 11) as f64 / (1u64 << 53) as f64;
-        let pause = longest.mul_f64(0.5 + part / 2.0);
+        let pause = half_pause(&*self.world, attempt, first, longest);
         match race(self.interrupted(since), self.world.sleep(pause)).await {
             Either::First(interrupt) => Some(interrupt),
             Either::Second(()) => None,

@@ -13,12 +13,36 @@ use metrics::counter;
 use std::fmt;
 use tracing::{Instrument, Span, debug_span, field::Empty, field::display, info_span};
 
+/// A span that ends with an outcome.
+macro_rules! told {
+    ($kind:ident, $name:literal, { $($fields:tt)* }) => {
+        $kind!(
+            target: "factum",
+            $name,
+            $($fields)*
+            outcome = Empty,
+            error = Empty,
+            otel.status_code = Empty,
+        )
+    };
+}
+
+/// One that is a part of a distributed trace, too.
+macro_rules! traced {
+    ($name:literal, { $($fields:tt)* }) => {
+        told!(info_span, $name, {
+            $($fields)*
+            trace_id = Empty,
+            span_id = Empty,
+            parent_span_id = Empty,
+        })
+    };
+}
+
 /// A command, from when it is asked for until its outcome is known.
 pub(crate) fn command(name: &'static str, key: Option<&str>, ctx: &Ctx) -> Span {
     let known = ctx.metadata();
-    info_span!(
-        target: "factum",
-        "factum.command",
+    traced!("factum.command", {
         command = name,
         key,
         tenant = known.tenant.as_deref(),
@@ -28,61 +52,37 @@ pub(crate) fn command(name: &'static str, key: Option<&str>, ctx: &Ctx) -> Span 
         attempts = Empty,
         events = Empty,
         position = Empty,
-        outcome = Empty,
-        error = Empty,
-        otel.status_code = Empty,
-        trace_id = Empty,
-        span_id = Empty,
-        parent_span_id = Empty,
-    )
+    })
 }
 
 /// A command that a process sends, whatever does it.
 pub(crate) fn dispatch(process: &'static str, command: &str, id: Uuid, known: &Metadata) -> Span {
-    info_span!(
-        target: "factum",
-        "factum.dispatch",
+    traced!("factum.dispatch", {
         process,
         command,
         id = %id,
         correlation = known.correlation.map(display),
         causation = known.causation.map(display),
-        outcome = Empty,
-        error = Empty,
-        otel.status_code = Empty,
-        trace_id = Empty,
-        span_id = Empty,
-        parent_span_id = Empty,
-    )
+    })
 }
 
 /// A step of a process: an input that an instance takes.
 pub(crate) fn step<E>(process: &'static str, key: &str, given: &Given<E>, ctx: &Ctx) -> Span {
     let known = ctx.metadata();
     let (input, position) = (given.name(), given.position().map(|position| position.0));
-    info_span!(
-        target: "factum",
-        "factum.step",
+    traced!("factum.step", {
         process,
         key,
         input,
         position,
         correlation = known.correlation.map(display),
         causation = known.causation.map(display),
-        outcome = Empty,
-        error = Empty,
-        otel.status_code = Empty,
-        trace_id = Empty,
-        span_id = Empty,
-        parent_span_id = Empty,
-    )
+    })
 }
 
 /// An event in the hands of a handler or a publication, with all attempts.
 pub(crate) fn delivery<E>(handler: &str, key: &str, event: &Envelope<E>) -> Span {
-    info_span!(
-        target: "factum",
-        "factum.delivery",
+    traced!("factum.delivery", {
         handler,
         key,
         event_type = event.recorded().event_type().as_str(),
@@ -91,75 +91,49 @@ pub(crate) fn delivery<E>(handler: &str, key: &str, event: &Envelope<E>) -> Span
         correlation = Empty,
         causation = %event.id(),
         attempts = Empty,
-        outcome = Empty,
-        error = Empty,
-        otel.status_code = Empty,
-        trace_id = Empty,
-        span_id = Empty,
-        parent_span_id = Empty,
-    )
+    })
 }
 
 /// Events in the hands of a consumer: what a subscription gave at once.
 pub(crate) fn batch(consumer: &str, version: u32, after: Position) -> Span {
-    debug_span!(
-        target: "factum",
-        "factum.batch",
+    told!(debug_span, "factum.batch", {
         consumer,
         version,
         after = after.0,
         events = Empty,
         position = Empty,
         caught_up = Empty,
-        outcome = Empty,
-        error = Empty,
-        otel.status_code = Empty,
-    )
+    })
 }
 
 /// One append, sent until it is answered.
 pub(crate) fn append(append: &factum_core::Append) -> Span {
-    debug_span!(
-        target: "factum",
-        "factum.append",
+    told!(debug_span, "factum.append", {
         stream = append.events.first().map(|(stream, _)| display(stream)),
         events = append.events.len(),
         checks = append.checks.len(),
         attempts = Empty,
         position = Empty,
-        outcome = Empty,
-        error = Empty,
-        otel.status_code = Empty,
-    )
+    })
 }
 
 /// A turn of the relay of an outbox.
 pub(crate) fn relay(relay: &str) -> Span {
-    debug_span!(
-        target: "factum",
-        "factum.relay",
+    told!(debug_span, "factum.relay", {
         relay,
         claimed = Empty,
         published = Empty,
         failed = Empty,
         dead = Empty,
-        outcome = Empty,
-        error = Empty,
-        otel.status_code = Empty,
-    )
+    })
 }
 
 /// Messages of a broker, on their way into the store.
 fn receive(receiver: &str, messages: usize) -> Span {
-    info_span!(
-        target: "factum",
-        "factum.receive",
+    told!(info_span, "factum.receive", {
         receiver,
         messages,
-        outcome = Empty,
-        error = Empty,
-        otel.status_code = Empty,
-    )
+    })
 }
 
 /// Messages in the hands of a receiver, and how many there were.

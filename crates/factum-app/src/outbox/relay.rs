@@ -7,11 +7,10 @@
 use super::{Claim, Outbox, OutboxError, Outcome, Row, Settled};
 use crate::{
     consumer::{Either, race},
-    context::mix,
     message::{Outgoing, PublishError, Publisher},
     observe::{meter::RelayMeter, span},
     planted::{Bug, is_on},
-    world::{World, uuid_v7},
+    world::{World, half_pause, uuid_v7},
 };
 use factum_core::Timestamp;
 use std::{sync::Arc, time::Duration};
@@ -205,9 +204,7 @@ impl Relay {
     /// Twice as long each time, and not as long as others pause.
     fn pause(&self, attempt: u32) -> Duration {
         let RelayOptions { pause_min, pause_max, .. } = self.options;
-        let longest = pause_min.saturating_mul(1 << attempt.min(16)).min(pause_max);
-        let part = (mix(self.world.random()) >> 11) as f64 / (1u64 << 53) as f64;
-        longest.mul_f64(0.5 + part / 2.0)
+        half_pause(&*self.world, attempt, pause_min, pause_max)
     }
 
     /// Runs it beside everything else, until the handle is dropped or told to stop.

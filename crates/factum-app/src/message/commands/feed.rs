@@ -1,7 +1,7 @@
 //! A subscription that is made again when it ends: what comes is one feed to whoever takes it.
 
 use super::super::{ConsumeError, Consumer, Delivered, Deliveries, ReceiverState, Subscription};
-use crate::{context::mix, world::World};
+use crate::world::{self, World};
 use std::{sync::Arc, time::Duration};
 
 /// The longest first pause before it is subscribed again; each further one may be twice as long.
@@ -81,7 +81,5 @@ impl Feed {
 
 /// Waits between two attempts: up to twice as long each time, and not as long as others do.
 pub(super) async fn pause(world: &dyn World, attempt: u32) {
-    let longest = PAUSE.saturating_mul(1 << attempt.min(16)).min(PAUSE_MAX);
-    let part = (mix(world.random()) >> 11) as f64 / (1u64 << 53) as f64;
-    world.sleep(longest.mul_f64(part)).await;
+    world::pause(world, attempt, PAUSE, PAUSE_MAX).await;
 }
